@@ -1,0 +1,139 @@
+"""What is seen of a revision while it is judged, and the verdict. Every time is seconds since the revision's launch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from failback.model.evidence import ProbeResult
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """One end of a process or container. `deterministic` names the known reason why a restart can't help, if any."""
+
+    at_s: float
+    lived_s: float
+    code: int | None = None
+    signal: str | None = None  # "SIGKILL"
+    oom_killed: bool = False
+    deterministic: str | None = None  # facts.is_deterministic_start_failure
+    last_line: str = ""
+    container: str = ""  # Kubernetes: which container; "" is the main one
+    init: bool = False
+
+    @property
+    def clean(self) -> bool:
+        """Exit code 0 and no signal. A server that ends cleanly while it should serve is still gone."""
+        return self.code == 0 and self.signal is None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Why a container has not started, in the kubelet's own words."""
+
+    reason: str  # "ErrImagePull"
+    message: str
+    container: str = ""
+    init: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaView:
+    """One replica (local process or pod) of the revision under judgement, as last seen."""
+
+    name: str
+    running: bool = False
+    ready_at_s: float | None = None  # first good answer to the ready check
+    ready: bool = False
+    exits: tuple[Exit, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    last_ready_check: ProbeResult | None = None
+    smoke: tuple[ProbeResult, ...] = ()  # every smoke request so far, in order
+    new_errors: tuple[str, ...] = ()  # error lines whose signature the stable revision does not print
+    memory_bytes: int | None = None
+    memory_limit_bytes: int | None = None
+    memory_growth_bytes_s: float | None = None  # fitted slope over the samples seen
+    node_lost: bool = False  # Kubernetes: its node went away; the release is not to blame
+    deleted: bool = False
+    evicted: str = ""  # the kubelet's message
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What the infrastructure itself says: a Kubernetes event or condition, a supervisor's or proxy's message."""
+
+    reason: str  # "FailedScheduling", "FailedCreate"
+    message: str
+    object: str  # "Pod/web-7d9f-abc", "ReplicaSet/web-7d9f"
+    at_s: float
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCounts:
+    """Requests that one revision answered in the window, and how. `slow` counts those above `slow_ms`."""
+
+    requests: int = 0
+    failed: int = 0  # 5xx, resets, time-outs
+    slow: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficView:
+    """Users' requests since the cut-over (or mirrored copies while dark), the new revision beside the stable one."""
+
+    new: RequestCounts
+    stable: RequestCounts  # before the cut-over: what is usual
+    slow_ms: float | None = None
+    mirrored: bool = False
+
+
+class Stage(StrEnum):
+    """`dark`: no user traffic yet. `bake`: it serves users."""
+
+    DARK = "dark"
+    BAKE = "bake"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The whole picture at one moment (`at_s`)."""
+
+    at_s: float
+    stage: Stage
+    replicas_wanted: int
+    replicas: tuple[ReplicaView, ...] = ()
+    statements: tuple[Statement, ...] = ()
+    traffic: TrafficView | None = None
+    bake_started_s: float | None = None
+    smoke_rounds_wanted: int = 1  # smoke requests each replica has to pass, per smoke check
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the gate allows; seconds unless the name says otherwise."""
+
+    ready_s_max: float = 30.0
+    soak_s: float = 2.0
+    bake_s: float = 5.0
+    error_increase_max: float = 0.01  # share of requests, above the stable revision's own
+    latency_increase_max: float = 0.5  # 0.5: half as long again
+    exits_max: int = 2  # an unexplained exit is forgiven once
+
+
+class VerdictState(StrEnum):
+    PROGRESSING = "progressing"
+    HEALTHY = "healthy"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The judgement: which rule, in a sentence with numbers, and the facts it rests on."""
+
+    state: VerdictState
+    reason: str
+    rule: str = ""
+    evidence: tuple[str, ...] = ()
+    at_s: float = 0.0

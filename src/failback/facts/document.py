@@ -1,0 +1,124 @@
+"""One log or output as a searchable document: lines with their numbers, found by the words they hold."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from functools import cached_property
+
+from failback.facts.clean import clean_lines
+from failback.facts.traces import Trace, find_traces
+
+HITS_MAX = 60  # of one word; a log that repeats it has told all by then
+_UPPER = {c: c + 32 for c in range(65, 91)}
+_LEVEL = re.compile(
+    r"(?:^|[\s\[(|\"=:<])(TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|ERR|CRIT(?:ICAL)?|FATAL|SEVERE|PANIC|EMERG|ALERT)(?=[\s\])|\":,>]|$)"
+)
+_LEVEL_LOW = re.compile(
+    r"(?:level=|lvl=|\"level\": ?\"|\[|^)(trace|debug|info|notice|warn(?:ing)?|error|crit|fatal|emerg)\b"
+)
+_ACCESS = re.compile(
+    r"\"(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS|CONNECT) \S.{0,2000}? HTTP/[\d.]+\"?"
+    r"|^(?:\S+ ){0,6}(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) /\S* +(?:HTTP/[\d.]+|\d{3}\b)"
+    r"|\b(?:path|url|uri|request|user_agent|ua|referer|query|q)=[\"']?/?\S*(?:error|exception|traceback|no%20such|not%20found)",
+    re.IGNORECASE,
+)
+
+
+class Document:
+    """A cleaned text. `source` says where it stands in the evidence (`logs/web-1/app`, `step_output`)."""
+
+    def __init__(self, source: str, raw: str | bytes, role: str = "log") -> None:
+        self.source = source
+        self.role = role  # "log" | "previous" | "step"
+        self.lines, self.numbers = clean_lines(raw)
+        self.text = "\n".join(self.lines)
+        lower = self.text.lower()
+        self.lower = lower if len(lower) == len(self.text) else self.text.translate(_UPPER)
+        self._starts: list[int] | None = None
+
+    @property
+    def starts(self) -> list[int]:
+        """Offset of each line in `text`."""
+        if self._starts is None:
+            starts, at = [], 0
+            for line in self.lines:
+                starts.append(at)
+                at += len(line) + 1
+            self._starts = starts
+        return self._starts
+
+    @cached_property
+    def traces(self) -> tuple[Trace, ...]:
+        """Every stack trace in the text, in order."""
+        return find_traces(self.lines, self.text)
+
+    def index_at(self, offset: int) -> int:
+        """The index of the line at an offset of `text`."""
+        return max(bisect_right(self.starts, offset) - 1, 0)
+
+    def hits(self, word: str) -> Iterator[int]:
+        """Indices of the lines that hold a word (lower case), each once; the first ones and the last ones of many."""
+        found: list[int] = []
+        at = self.lower.find(word)
+        while at >= 0 and len(found) < HITS_MAX:
+            index = self.index_at(at)
+            found.append(index)
+            end = self.starts[index] + len(self.lines[index])
+            at = self.lower.find(word, end)
+        if at >= 0:
+            end, last = len(self.lower), set(found)
+            for _ in range(HITS_MAX // 3):
+                back = self.lower.rfind(word, 0, end)
+                if back < 0:
+                    break
+                index = self.index_at(back)
+                if index in last:
+                    break
+                found.append(index)
+                end = self.starts[index]
+        yield from sorted(set(found))
+
+    def window(self, index: int, before: int = 0, after: int = 0) -> str:
+        """The lines around one line, joined."""
+        return "\n".join(self.lines[max(index - before, 0) : index + after + 1])
+
+    def number(self, index: int) -> int:
+        """The line's number in the raw text, from 1."""
+        return self.numbers[index] if 0 <= index < len(self.numbers) else 0
+
+    def trace_at(self, index: int) -> Trace | None:
+        """The trace that a line belongs to."""
+        for trace in self.traces:
+            if trace.start <= index <= trace.end:
+                return trace
+        return None
+
+    def level(self, index: int) -> str:
+        """The level that a line says it has: "DEBUG", "INFO", "WARN", "ERROR", "FATAL", or "" where it says none."""
+        return level_of(self.lines[index])
+
+
+def level_of(line: str) -> str:
+    """The level word at the beginning of a log line, normalised; "" where there is none."""
+    head = line[:120]
+    match = _LEVEL.search(head) or _LEVEL_LOW.search(head)
+    if not match:
+        return ""
+    word = match.group(1).upper()
+    for prefix, level in (
+        ("TRACE", "DEBUG"),
+        ("DEBUG", "DEBUG"),
+        ("INFO", "INFO"),
+        ("NOTICE", "INFO"),
+        ("WARN", "WARN"),
+    ):
+        if word.startswith(prefix):
+            return level
+    return "FATAL" if word in ("CRIT", "CRITICAL", "FATAL", "PANIC", "EMERG", "ALERT") else "ERROR"
+
+
+def is_access_line(line: str) -> bool:
+    """True for a line that records a request: what stands in it was written by the caller, not by the service."""
+    return _ACCESS.search(line[:3000]) is not None

@@ -1,0 +1,42 @@
+# Two commands matter: `make demo` and `make test`. Both set everything up themselves.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Marks a finished set-up; made anew when what it depends on changes.
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint types bench reference clean help
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make demo       set up, then the bundled drill: a bad release under load, and nobody notices
+demo: $(READY)
+	$(BIN)/failback drill --bundled
+
+## make test       set up, then lint, types and every test
+test: $(READY) lint
+	$(BIN)/python tools/prepare_tests.py
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+## make lint       ruff, mypy --strict, the arrows of the house, the generated reference
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check src tests bench tools
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python tools/make_reference.py --check
+
+## make bench      the figures of the README, each beside its peer
+bench: $(READY)
+	$(BIN)/python -m bench
+
+$(READY): pyproject.toml requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit("failback needs Python 3.11 or newer, this is " + sys.version.split()[0] + ". Name one: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV)

@@ -168,7 +168,9 @@ def _python_chain(lines: Sequence[str], start: int) -> Trace:
             break
         last = at - 1
         bridge = at
-        while bridge < min(len(lines), at + 12) and (not lines[bridge].strip() or lines[bridge].startswith((" ", "\t", "|"))):
+        while bridge < min(len(lines), at + 12) and (
+            not lines[bridge].strip() or lines[bridge].startswith((" ", "\t", "|"))
+        ):
             bridge += 1
         joint = lines[bridge] if bridge < len(lines) else ""
         implicit = "During handling of the above exception" in joint

@@ -1,0 +1,79 @@
+"""Orders hypotheses: the infrastructure's statement before a log line, the first cause before its echoes, new before old."""
+
+from __future__ import annotations
+
+from failback.diagnosis.rule import Hypothesis
+from failback.diagnosis.scene import Scene
+from failback.facts.document import Document
+
+CONFIDENCE_MAX = 0.98
+OLD_FACTOR = 0.4  # the stable revision printed the same line and was healthy
+HANDLED_FACTOR = 0.45  # the line itself says that the program went on
+QUIET_FACTOR = 0.35  # a line at level INFO or DEBUG
+WARNED_FACTOR = 0.8
+DEPRECATION_FACTOR = 0.3
+CHANGED_BONUS = 0.05  # the release changed what the hypothesis speaks of
+FATAL_BONUS = 0.03  # stands in the last trace of a process that died
+STATED_BONUS = 0.02
+RIVAL_MARGIN = 0.06
+RIVAL_COST = 0.08  # another type is nearly as likely
+
+
+def ranked(found: list[Hypothesis], scene: Scene) -> list[tuple[Hypothesis, float]]:
+    """Hypotheses with their calibrated confidence, best first. Equal ones: earlier evidence first."""
+    scored = [(hypothesis, _score(hypothesis, scene)) for hypothesis in found]
+    order = {id(document): number for number, document in enumerate(scene.documents)}
+    scored.sort(key=lambda pair: (-round(pair[1], 3), order.get(id(pair[0].document), -1), pair[0].index, pair[0].rule))
+    if len(scored) > 1:
+        best, top = scored[0]
+        rival = next((score for other, score in scored[1:] if other.type != best.type), 0.0)
+        if top - rival < RIVAL_MARGIN and not best.stated:
+            scored[0] = (best, max(top - RIVAL_COST, 0.05))
+    return [(hypothesis, round(min(score, CONFIDENCE_MAX), 3)) for hypothesis, score in scored]
+
+
+def _score(hypothesis: Hypothesis, scene: Scene) -> float:
+    score = hypothesis.confidence
+    document = hypothesis.document
+    if document is not None:
+        score *= _standing(document, hypothesis.index, scene)
+        if _is_fatal(document, hypothesis.index, scene):
+            score += FATAL_BONUS
+    if hypothesis.stated:
+        score += STATED_BONUS
+    if any(_changed(name, scene) for name in hypothesis.names):
+        score += CHANGED_BONUS
+    return score
+
+
+def _standing(document: Document, index: int, scene: Scene) -> float:
+    """How much a line counts, from what it says of itself."""
+    factor = 1.0
+    if scene.is_old(document, index):
+        factor *= OLD_FACTOR
+    if document.role == "step":
+        return factor
+    if scene.is_handled(document, index):
+        factor *= HANDLED_FACTOR
+    elif scene.is_deprecation(document, index):
+        factor *= DEPRECATION_FACTOR
+    level = document.level(index)
+    if level in ("INFO", "DEBUG") and document.trace_at(index) is None:
+        factor *= QUIET_FACTOR
+    elif level == "WARN":
+        factor *= WARNED_FACTOR
+    return factor
+
+
+def _is_fatal(document: Document, index: int, scene: Scene) -> bool:
+    if scene.evidence.exit_code in (None, 0) and not any(r.exit_code for r in scene.evidence.replicas):
+        return False
+    return bool(document.traces) and document.traces[-1].start <= index
+
+
+def _changed(name: str, scene: Scene) -> bool:
+    return (
+        scene.change.dependency(name) is not None
+        or scene.change.touches(name) is not None
+        or scene.variable_in_change(name)
+    )

@@ -1,0 +1,411 @@
+"""Python: imports that fail, packages that do not fit each other, and uncaught exceptions."""
+
+from __future__ import annotations
+
+import re
+
+from failback.diagnosis.recommend import commit, high, medium
+from failback.diagnosis.recommend.files import add_file
+from failback.diagnosis.recommend.packages import align, changed, install
+from failback.diagnosis.rule import Hit, Hypothesis, line_rule, quoted, trace_rule
+from failback.diagnosis.scene import Scene
+from failback.facts.document import Document
+from failback.facts.packages import distribution_of, is_python_stdlib, package_of
+from failback.facts.traces import Frame, Raised, Trace
+from failback.model.diagnosis import FailureType
+
+# Removed from the standard library -> the version that no longer has it.
+REMOVED = {"distutils": "3.12", "imp": "3.12", "asynchat": "3.12", "asyncore": "3.12", "smtpd": "3.12", "cgi": "3.13", "pipes": "3.13", "telnetlib": "3.13",
+           "crypt": "3.13", "imghdr": "3.13", "sndhdr": "3.13", "nntplib": "3.13", "audioop": "3.13", "uu": "3.13", "lib2to3": "3.13"}  # fmt: skip
+
+
+@line_rule(
+    "python-module",
+    "no module named|module not found",
+    r"(?:ModuleNotFoundError|ImportError)?:? ?No module named '?(?P<module>[\w.]+)'?(?:; '(?P<parent>[\w.]+)' is not a package)?",
+    source="CPython's import system",
+)
+def module_missing(hit: Hit) -> Hypothesis | None:
+    """No module of this name: a library, an own file, or something the standard library no longer has."""
+    module, scene = hit.get("module"), hit.scene
+    top = module.split(".")[0]
+    trace = hit.trace
+    importer = _importer(trace)
+    if top in REMOVED:
+        return Hypothesis(
+            FailureType.VERSION_INCOMPATIBILITY,
+            f"The module {module} was removed from Python {REMOVED[top]}, and {importer or 'the code'} still imports it{hit.at}: {hit.line}",
+            0.92,
+            align(
+                importer or "python",
+                "python",
+                scene.change.runtime(),
+                "Python",
+                f"Upgrade {importer or 'the library'} to a version that supports this Python, install setuptools (for distutils), or stay on the Python version below {REMOVED[top]}",
+            ),
+            names=(importer or top, "python"),
+        )
+    if importer and package_of(f"site-packages/{top}/") == importer:  # a part of an installed package is gone
+        return Hypothesis(
+            FailureType.VERSION_INCOMPATIBILITY,
+            f"The installed version of {importer} has no module {module}: {quoted(hit.line)}{hit.at}",
+            0.85,
+            align(importer, "python", changed(scene, importer)),
+            names=(importer,),
+        )
+    if _is_own(module, scene, trace):
+        path = module.replace(".", "/") + ".py"
+        return Hypothesis(
+            FailureType.MISSING_FILE,
+            f"The application's own module {module} ({path}) is missing from the release{hit.at}: {hit.line}",
+            0.8,
+            add_file(path, scene),
+            names=(path, module),
+        )
+    if "." in module and not is_python_stdlib(top) and _installed(trace, top):
+        package = distribution_of(top)
+        return Hypothesis(
+            FailureType.VERSION_INCOMPATIBILITY,
+            f"The installed version of {package} has no module {module} (removed or moved in another version){hit.at}: {hit.line}",
+            0.85,
+            align(package, "python", changed(scene, package)),
+            names=(package, top),
+        )
+    package = distribution_of(module)
+    dev = hit.document.role == "step" and scene.step_type == "test"
+    shown = module if package.lower() == module.lower() else f"{module} (package {package})"
+    return Hypothesis(
+        FailureType.MISSING_DEPENDENCY,
+        f"The Python module {shown} is not installed{hit.at}: {hit.line}",
+        0.94,
+        install(package, "python", dev=dev),
+        names=(package, module),
+        facts={"module": module, "package": package},
+    )
+
+
+@line_rule(
+    "python-name-not-in-package",
+    "cannot import name",
+    r"cannot import name '?(?P<name>\w+)'? from (?P<partial>partially initialized module )?'?(?P<module>[\w.]+)'?(?: \((?P<circular>most likely due to a circular import)\))?(?: \((?P<path>[^)]*)\))?",
+    source="CPython's import system; changelogs of the packages",
+)
+def name_missing(hit: Hit) -> Hypothesis | None:
+    """A name is gone from an installed package (versions do not fit), or two own modules import each other."""
+    name, module, path, scene = hit.get("name"), hit.get("module"), hit.get("path"), hit.scene
+    if hit.get("partial") or hit.get("circular"):
+        modules = " and ".join(_own_files(hit.trace, scene)) or module
+        return Hypothesis(
+            FailureType.CODE_ERROR,
+            f"Circular import: {modules} import each other, so {name} does not exist yet in the partially initialized module {module}{hit.at}: {hit.line}",
+            0.94,
+            (
+                high(
+                    f"Break the circular import of {module}",
+                    f"Move {name} into a module that both can import, or import {module} inside the function that uses it ({modules})",
+                    f"def use():\n    from {module} import {name}",
+                ),
+                commit(".", "Break the circular import"),
+            ),
+            names=(module,),
+        )
+    package = package_of(path) or (
+        distribution_of(module) if not is_python_stdlib(module) and not _is_own(module, scene, hit.trace) else None
+    )
+    importer = _importer(hit.trace)
+    if package is None and is_python_stdlib(module):
+        return Hypothesis(
+            FailureType.VERSION_INCOMPATIBILITY,
+            f"{importer or 'The code'} imports {name} from {module}, which this version of Python no longer has{hit.at}: {hit.line}",
+            0.9,
+            align(importer or "the importing package", "python", scene.change.runtime(), "Python"),
+            names=(importer or "", "python"),
+        )
+    if package is None:
+        return Hypothesis(
+            FailureType.CODE_ERROR,
+            f"The module {module} of the application has no {name}{hit.at}: {hit.line}",
+            0.85,
+            (
+                high(
+                    f"Define {name} in {module}",
+                    f"Correct the import{hit.at}: {name} was renamed, removed or never released in {path or module}",
+                    f"grep -rn '{name}' .",
+                ),
+            ),
+            names=(module, name),
+        )
+    who = f"{importer} still needs it" if importer and importer != package else "the code still needs it"
+    return Hypothesis(
+        FailureType.VERSION_INCOMPATIBILITY,
+        f"Incompatible versions: the installed {package} has no {name} in {module} (removed in this version), and {who}{hit.at}: {hit.line}",
+        0.95,
+        align(package, "python", changed(scene, package, importer or ""), importer or ""),
+        names=(package, importer or "", module),
+        facts={"package": package, "importer": importer or ""},
+    )
+
+
+@line_rule(
+    "python-attribute-of-module",
+    "has no attribute",
+    r"AttributeError: (?:partially initialized )?module '(?P<module>[\w.]+)' has no attribute '(?P<name>\w+)'(?P<partial>.*circular import)?",
+    source="CPython; numpy, Flask, SQLAlchemy changelogs",
+)
+def module_attribute(hit: Hit) -> Hypothesis | None:
+    """module 'x' has no attribute 'y': gone from a package's new version, or missing in an own module."""
+    module, name, scene = hit.get("module"), hit.get("name"), hit.scene
+    if hit.get("partial"):
+        return Hypothesis(
+            FailureType.CODE_ERROR,
+            f"Circular import of {module}: it has no {name} yet{hit.at}: {hit.line}",
+            0.9,
+            (
+                high(
+                    f"Break the circular import of {module}",
+                    "A file of the application may also shadow the library of the same name: rename it",
+                    f"git mv {module}.py app_{module}.py",
+                ),
+            ),
+        )
+    if _is_own(module, scene, hit.trace):
+        return Hypothesis(
+            FailureType.CODE_ERROR,
+            f"The module {module} has no {name}{hit.at}: {hit.line}",
+            0.82,
+            (high(f"Define {name} in {module}", f"Correct the name or add it{hit.at}"),),
+            names=(module, name),
+        )
+    importer = _importer(hit.trace)
+    package = distribution_of(module) if not is_python_stdlib(module) else (importer or "Python")
+    return Hypothesis(
+        FailureType.VERSION_INCOMPATIBILITY,
+        f"Incompatible versions: {module} has no attribute {name} in the installed version (removed or renamed){hit.at}: {hit.line}",
+        0.93,
+        align(package, "python", changed(scene, package, importer or "") or scene.change.runtime(), importer or ""),
+        names=(package, module, importer or ""),
+    )
+
+
+@trace_rule("python-exception", "CPython's exceptions; where the innermost frame stands", "python")
+def exception(scene: Scene, document: Document, trace: Trace, root: Raised) -> Hypothesis | None:
+    """Any other exception: of the own code, or raised inside a library that was called in a way its version does not know."""
+    if root.name in ("SystemExit", "KeyboardInterrupt", "GeneratorExit"):
+        return None
+    frame, last = trace.own_frame(), root.frames[-1] if root.frames else None
+    foreign = last.package if last and not last.own else None
+    place = scene.place_of(trace)
+    said = f"{root.name}: {root.message}".rstrip(": ")
+    if root.name in ("TypeError", "AttributeError") and (signature := _signature_mismatch(root, trace, foreign)):
+        return _mismatch(scene, trace, root, signature, place)
+    if (
+        root.name in ("TypeError", "AttributeError", "NameError", "SyntaxError")
+        and foreign
+        and _at_import(root, foreign)
+    ):
+        change = changed(scene, foreign) or scene.change.runtime()
+        runtime = _python_of(root.frames)
+        return Hypothesis(
+            FailureType.VERSION_INCOMPATIBILITY,
+            f"The package {foreign} does not work with the installed Python {runtime} or with another installed version: importing it raises {quoted(said)}{f' (imported at {place})' if place else ''}",
+            0.9,
+            align(foreign, "python", change, "Python" if change and change.runtime else "", _import_hint(foreign)),
+            names=(foreign, "python", *(dep.name for dep in scene.change.dependencies[:1])),
+        )
+    if root.name in ("SyntaxError", "IndentationError", "TabError") and frame:
+        spot = last or frame
+        return Hypothesis(
+            FailureType.CODE_ERROR,
+            f"Syntax error in {scene.in_release(spot.file)} line {spot.line}: {quoted(said)}",
+            0.93,
+            _repair(scene, spot, said),
+            names=(scene.in_release(spot.file),),
+        )
+    if frame is None:
+        return Hypothesis(
+            FailureType.CODE_ERROR,
+            f"An uncaught exception: {quoted(said)}",
+            0.5,
+            (high("Fix the exception", f"{quoted(said)} was raised in {last.place if last else 'the code'}"),),
+            names=(),
+        )
+    name = scene.in_release(frame.file)
+    certain = 0.78 if root.name in _OWN_ERRORS else 0.66
+    return Hypothesis(
+        FailureType.CODE_ERROR,
+        f"Uncaught {quoted(said)} in {place} ({frame.function})",
+        certain,
+        _repair(scene, frame, said),
+        names=(name,),
+    )
+
+
+_OWN_ERRORS = (
+    "TypeError",
+    "NameError",
+    "AttributeError",
+    "KeyError",
+    "IndexError",
+    "ZeroDivisionError",
+    "UnboundLocalError",
+    "AssertionError",
+    "ValueError",
+    "RecursionError",
+    "NotImplementedError",
+    "UnicodeDecodeError",
+    "StopIteration",
+    "OverflowError",
+)
+
+
+def _signature_mismatch(root: Raised, trace: Trace, foreign: str | None) -> re.Match[str] | None:
+    match = re.search(
+        r"(?P<what>[\w.<>]+)\(\) (?:got an unexpected keyword argument '(?P<arg>\w+)'|missing \d+ required (?:keyword-only |positional )?arguments?: (?P<need>.*)|takes .*positional)|'(?P<cls>\w+)' object has no attribute '(?P<attr>\w+)'",
+        root.message,
+    )
+    if match is None:
+        return None
+    if match.group("cls"):
+        known = {name.lower().replace("-", "_").split("_")[0] for name in trace.packages()} | {
+            "flask",
+            "fastapi",
+            "engine",
+            "dataframe",
+            "series",
+            "openai",
+        }
+        if (
+            match.group("cls")
+            in (
+                "NoneType",
+                "str",
+                "dict",
+                "list",
+                "int",
+                "tuple",
+                "function",
+                "float",
+                "set",
+                "bytes",
+                "bool",
+                "module",
+            )
+            and not foreign
+        ):
+            return None
+        return match if foreign or match.group("cls").lower() in known else None
+    return match if foreign else None
+
+
+def _mismatch(scene: Scene, trace: Trace, root: Raised, match: re.Match[str], place: str) -> Hypothesis:
+    """A call that the installed version does not accept: the caller's package and the called one must be aligned."""
+    packages = trace.packages()
+    suspects = [dep.name for dep in scene.change.dependencies]
+    wrapped = next(
+        (
+            name
+            for name in suspects
+            if any(name.lower().replace("-", "_") in frame.code.lower() for frame in root.frames[-3:])
+        ),
+        "",
+    )
+    called = (
+        wrapped
+        or (suspects[0] if suspects else "")
+        or (match.group("cls") or "").lower()
+        or (packages[0] if packages else "the library")
+    )
+    other = next((name for name in packages if name.lower() != called.lower()), "")
+    change = scene.change.dependency(called) or changed(scene, *packages)
+    arg = match.group("arg") or match.group("attr") or match.group("need") or match.group("what")
+    return Hypothesis(
+        FailureType.VERSION_INCOMPATIBILITY,
+        f"Incompatible versions: {called}{f' and {other}' if other else ''}: the installed version no longer accepts or has {arg} ({root.name}: {quoted(root.message)})"
+        f"{f', called at {place}' if place else ''}{f'; the release changed {change.text}' if change else ''}",
+        0.87 if change else 0.8,
+        (
+            *align(called, "python", change, other),
+            medium(
+                f"Replace {arg} in the code",
+                f"If the new version is wanted, remove or replace {arg}{f' at {place}' if place else ''}; see the changelog of {called}",
+            ),
+        ),
+        names=(called, other, arg),
+    )
+
+
+def _at_import(root: Raised, foreign: str) -> bool:
+    """True when the package was being imported: its module level code raised."""
+    return bool(root.frames) and any(
+        frame.function == "<module>" and frame.package == foreign for frame in root.frames[-6:]
+    )
+
+
+def _import_hint(package: str) -> str:
+    return f"Upgrade {package} to a version that supports this Python, replace it by its maintained successor, or go back to the version of Python and of its dependencies that worked"
+
+
+def _python_of(frames: tuple[Frame, ...]) -> str:
+    for frame in frames:
+        match = re.search(r"python(\d+\.\d+)", frame.file)
+        if match:
+            return match.group(1)
+    return ""
+
+
+def _importer(trace: Trace | None) -> str | None:
+    """The package whose own line imported, when it was not the application's."""
+    if trace is None or not trace.root.frames:
+        return None
+    frames = [frame for frame in trace.root.frames if "<frozen" not in frame.file and "importlib" not in frame.file]
+    return frames[-1].package if frames else None
+
+
+def _own_files(trace: Trace | None, scene: Scene) -> list[str]:
+    if trace is None:
+        return []
+    files = [scene.in_release(frame.file) for frame in trace.root.frames if frame.own]
+    return list(dict.fromkeys(files))[-3:]
+
+
+def _installed(trace: Trace | None, top: str) -> bool:
+    return trace is not None and any(
+        f"site-packages/{top}/" in frame.file for raised in trace.chain for frame in raised.frames
+    )
+
+
+def _is_own(module: str, scene: Scene, trace: Trace | None) -> bool:
+    """True when the module belongs to the application: by the release's files, the diff, or the files in the trace."""
+    top = module.split(".")[0]
+    if is_python_stdlib(top):
+        return False
+    files = (*scene.evidence.release_files, *scene.change.files)
+    if any(file.startswith(f"{top}/") or file == f"{top}.py" or f"/{top}/" in file for file in files):
+        return True
+    if trace is None:
+        return False
+    own = [frame.file for raised in trace.chain for frame in raised.frames if frame.own]
+    return any(
+        f"/{top}/" in file or file.startswith(f"{top}/") or file.endswith(f"/{top}.py") or file == f"{top}.py"
+        for file in own
+    )
+
+
+def _repair(scene: Scene, frame: Frame, said: str) -> tuple:  # type: ignore[type-arg]
+    file = scene.in_release(frame.file)
+    changed_here = scene.change.touches(frame.file)
+    why = f"This release changed {changed_here}. " if changed_here else ""
+    code = f" The line is: {quoted(frame.code, 120)}." if frame.code else ""
+    return (
+        high(
+            f"Fix {file} line {frame.line}",
+            f"{why}{frame.function or 'The code'} raises {quoted(said)}.{code}",
+            f"$EDITOR {file} +{frame.line}",
+        ),
+        medium(
+            "Add a test that starts the application",
+            "The error appears without any traffic, so a test that imports and starts the application finds it",
+            "",
+        ),
+        commit(file, f"Fix {file}"),
+    )

@@ -39,7 +39,6 @@ from failback.model.plan_types import (
     split_listen,
 )
 
-
 _METHOD = one_of("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 

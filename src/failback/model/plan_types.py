@@ -12,7 +12,6 @@ from failback.model import values
 from failback.model.plan_base import (
     FLAG,
     Checked,
-    PlainScalar,
     as_number,
     mapping,
     nearest,

@@ -35,7 +35,7 @@ class PlanModel(BaseModel):
 
 @dataclass(frozen=True, slots=True, eq=False)  # annotations have to be hashable
 class Checked:
-    """Annotates a field: `check` makes its value or calls `wrong`; `schema` is its JSON Schema, `dump` its JSON form."""
+    """Annotates a field: `check` makes its value or calls `wrong`; `schema`: its JSON Schema; `dump`: its JSON form."""
 
     check: Callable[[Any], Any]
     schema: Mapping[str, Any]
@@ -100,7 +100,10 @@ def nearest(word: str, known: Sequence[str]) -> str | None:
 _DURATION = re.compile(
     r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(ms|s|m|h|d|(?:milli|micro)?sec\w*|min\w*|hour\w*|day\w*)\s*\Z", re.ASCII
 )
-_UNIT_S = {"ms": 0.001, "mil": 0.001, "mic": 1e-6, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "hou": 3600.0, "d": 86400.0, "day": 86400.0}  # fmt: skip
+_UNIT_S = {
+    "ms": 0.001, "mil": 0.001, "mic": 1e-6, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0,
+    "h": 3600.0, "hou": 3600.0, "d": 86400.0, "day": 86400.0,
+}  # fmt: skip
 _WHOLE = re.compile(r"[-+]?\d[\d_]{0,30}\Z", re.ASCII)
 _NUMBER = re.compile(r"[-+]?(?:\d[\d_]{0,30}(?:\.[\d_]{0,30})?|\.\d{1,30})(?:[eE][-+]?\d{1,3})?\Z", re.ASCII)
 

@@ -109,7 +109,8 @@ def _cycle(data: Mapping[str, Any], places: Mapping[str, int]) -> Iterator[Probl
         return
     yield Problem(
         ("steps", places[said], "needs"),
-        f"should not lead back to its own step: {' needs '.join(cycle)}. A step without `needs` waits for the one before it.",
+        f"should not lead back to its own step: {' needs '.join(cycle)}. "
+        "A step without `needs` waits for the one before it.",
     )
 
 
@@ -226,7 +227,7 @@ def _target_problems(where: Path, target: Mapping[Any, Any], release: Mapping[An
         if key == "PORT":
             yield Problem(
                 (*where, "release", "env", "PORT"),
-                "should not be set: failback gives every replica a port of its own. `target/listen` is where users come.",
+                "should not be set: failback gives every replica a port of its own. Users come to `target/listen`.",
                 at_key=True,
             )
     shared = release.get("shared")

@@ -1,4 +1,4 @@
-"""Turns what is wrong with a plan into sentences: where it is, what should stand there, what was probably meant. Pure."""
+"""What is wrong with a plan, in sentences: where it is, what should stand there, what was probably meant. Pure."""
 
 from __future__ import annotations
 

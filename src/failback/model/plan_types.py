@@ -228,15 +228,16 @@ _SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "ash")
 
 
 def _check_run(value: object) -> str | tuple[str, ...]:
-    if isinstance(value, str):
-        if not value.strip():
-            wrong("should be a command, got an empty text.")
-        return str(_WORD.check(value))
     if isinstance(value, list | tuple):
         return tuple(_WORDS.check(value))
-    wrong(
-        f'should be a command (a text for the shell, or a list of words), got {shown(value)}. Write "true" to do nothing.'
-    )
+    if not isinstance(value, str):
+        wrong(
+            f"should be a command (a text for the shell, or a list of words), got {shown(value)}. "
+            'Write "true" to do nothing.'
+        )
+    if not value.strip():
+        wrong("should be a command, got an empty text.")
+    return str(_WORD.check(value))
 
 
 def _check_start(value: object) -> tuple[str, ...]:
@@ -303,10 +304,8 @@ def _check_reference(given: Mapping[Any, Any]) -> Value:
     for key in given:
         if key not in known:
             close = nearest(str(key), known)
-            wrong(
-                f"is no key of a reference.{f' Did you mean `{close}`?' if close else ' Known are: ' + ', '.join(known) + '.'}",
-                (str(key),),
-            )
+            hint = f"Did you mean `{close}`?" if close else f"Known are: {', '.join(known)}."
+            wrong(f"is no key of a reference. {hint}", (str(key),))
     if set(given) == {"from_file"}:
         path = given["from_file"]
         if not isinstance(path, str) or not path:

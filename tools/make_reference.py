@@ -1,0 +1,110 @@
+"""Writes docs/reference/plan.md from the commented example of the plan; `--check` only compares."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from failback.model.plan_keys import Key
+from failback.model.plan_reference import Entry, described, reference_text
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "plan.md"
+_SECTIONS = (
+    ("The service", ("apiVersion", "service", "environment")),
+    ("Where it runs", ("target",)),
+    ("What is deployed", ("release",)),
+    ("How it is judged", ("checks",)),
+    ("The steps", ("steps",)),
+    ("How users are switched", ("strategy",)),
+    ("Rollback", ("rollback_config",)),
+    ("Notifications", ("notification_config",)),
+    ("Backup", ("backup",)),
+    ("Diagnosis and fixes", ("diagnosis", "auto_fix")),
+    ("Several services", ("services",)),
+)
+_RESERVED = (
+    "environment",
+    "checks/max_error_increase",
+    "checks/max_latency_increase",
+    "notification_config/email/server",
+    "notification_config/email/sender",
+    "notification_config/pagerduty/address",
+    "notification_config/urls",
+)
+_HEAD = """# The plan, `failback.yaml`
+
+<!-- Made by tools/make_reference.py from src/failback/model/config_reference.yaml: change that file. -->
+
+A plan says what is deployed, by which steps, how it is judged and who is told. `failback init` writes one to start from,
+with a JSON Schema beside it for your editor; `failback plan` checks it and touches nothing.
+
+- A key that is not on this page is an error, which names its line and the nearest known key. All problems are told at once.
+- Numbers have no unit: seconds, unless the key's name or this page says otherwise.
+- Relative paths start at the plan's own folder.
+- Texts that hold `${NAME}` are taken from the environment in these keys alone: `env`, `headers`, `image`, `webhook_url`,
+  `username`, `password`, `api_key` and `urls`. There, `{from_file: path}` and `{env: NAME, secret: false, default: text}`
+  may stand too. In any other key `${NAME}` is an error, except in commands, which a shell reads.
+- A missing file or folder is an error, unless a step before the Deploy step names it in its command.
+- From Python the same keys are passed as mappings; `rollback_config`, `notification_config` and `backup` also to the
+  executor itself, and win there key by key.
+"""
+
+
+def page() -> str:
+    """The whole page, as Markdown."""
+    known = list({key.path: (key, entry) for key, entry in described()}.values())
+    parts = [_HEAD]
+    for title, tops in _SECTIONS:
+        heading = f"## {title}"
+        parts.append("\n".join([heading, "", *_rows(known, tops)]))
+    parts.append("\n".join(["## Reserved keys", "", *_reserved(known)]))
+    parts.append("\n".join(["## The whole example", "", "```yaml", reference_text().rstrip("\n"), "```"]))
+    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+
+
+def _rows(known: Sequence[tuple[Key, Entry]], tops: Sequence[str]) -> Iterator[str]:
+    for key, entry in known:
+        if key.path[0] not in tops:
+            continue
+        where = f" *(`kind: {key.variant}`)*" if key.variant and key.name != "kind" else ""
+        yield f"### `{key.text}`{where}"
+        yield ""
+        if entry.text:
+            yield entry.text
+            yield ""
+        if entry.default_text:
+            yield entry.default_text
+            yield ""
+        if entry.example:
+            yield f"Example: `{key.name}: {entry.example}`"
+            yield ""
+
+
+def _reserved(known: Sequence[tuple[Key, Entry]]) -> Iterator[str]:
+    yield "The names and places of these keys are fixed beyond this version. Where one is not acted on yet, a plan that uses"
+    yield "it is refused, never half obeyed."
+    yield ""
+    yield "| key | in this version | what it is for |"
+    yield "|---|---|---|"
+    for key, entry in known:
+        if entry.reserved or key.text in _RESERVED:
+            text = (entry.text or entry.default_text).replace("|", "\\|")
+            yield f"| `{key.text}` | {'refused' if entry.reserved else 'acted on'} | {text} |"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """0: written, or equal; 1: `--check` found a difference."""
+    made = page()
+    if "--check" not in arguments:
+        PAGE.parent.mkdir(parents=True, exist_ok=True)
+        PAGE.write_text(made, encoding="utf-8")
+        return 0
+    if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != made:
+        print(f"{PAGE.name} is not what the example makes: run python tools/make_reference.py", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

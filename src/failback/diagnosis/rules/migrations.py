@@ -1,0 +1,159 @@
+"""Schema and data: migrations that fail, tables and columns that the code expects and the database does not have."""
+
+from __future__ import annotations
+
+import re
+
+from failback.diagnosis.recommend import high, medium
+from failback.diagnosis.rule import Hit, Hypothesis, line_rule
+from failback.model.diagnosis import FailureType
+
+_TOOLS = (("django", "python manage.py makemigrations && python manage.py migrate"), ("alembic", "alembic upgrade head"), ("flyway", "flyway migrate"), ("liquibase", "liquibase update"), ("prisma", "npx prisma migrate deploy"),
+          ("sequelize", "npx sequelize-cli db:migrate"), ("typeorm", "npx typeorm migration:run"), ("knex", "npx knex migrate:latest"), ("activerecord", "bin/rails db:migrate"), ("rails", "bin/rails db:migrate"), ("ecto", "mix ecto.migrate"),
+          ("laravel", "php artisan migrate --force"), ("illuminate", "php artisan migrate --force"), ("doctrine", "php bin/console doctrine:migrations:migrate"), ("entityframework", "dotnet ef database update"), ("goose", "goose up"), ("golang-migrate", "migrate up"), ("sqlx", "sqlx migrate run"), ("diesel", "diesel migration run"), ("sqlalchemy", "alembic revision --autogenerate && alembic upgrade head"))  # fmt: skip
+
+
+def _tool(hit: Hit) -> tuple[str, str]:
+    text = (hit.document.lower[:200_000] + " ".join(hit.scene.change.files)).lower()
+    return next(
+        ((name, command) for name, command in _TOOLS if name in text), ("the migration tool", "<run the migrations>")
+    )
+
+
+@line_rule(
+    "schema-behind",
+    "no such column|no such table|does not exist|doesn't exist|unknown column|undefined column|undefinedcolumn|undefinedtable|invalid column name|invalid object name|ora-00942|ora-00904|schema-validation|unappliedmigration|unapplied migration|pending migration|pendingmigration|migrations are pending|has no column",
+    r"no such (?P<k1>column|table): (?P<n1>[\w.\"]+)|(?P<k2>relation|column|table) \"?(?P<n2>[\w.\"]+?)\"?(?: of relation \"?(?P<rel>\w+)\"?)? (?:does not|doesn't) exist|Table '(?P<n3>[^']+)' doesn't exist|Unknown column '(?P<n4>[^']+)'|Invalid (?:column|object) name '(?P<n5>[^']+)'|ORA-0094?[24]|Schema-validation: missing (?P<k6>column|table) \[(?P<n6>[^\]]+)\]|(?:unapplied|pending) migration|Migrations are pending|PendingMigration|table \w+ has no column named (?P<n7>\w+)|The (?:table|column) `(?P<n8>[^`]+)` does not exist",
+    source="SQLite, PostgreSQL 42P01/42703, MySQL 1146/1054, SQL Server 207/208, Oracle; ORMs",
+)
+def schema_behind(hit: Hit) -> Hypothesis | None:
+    """The code expects a table or column that the database does not have."""
+    name = next((v for k, v in hit.match.groupdict().items() if k.startswith("n") and v), "").strip('"')
+    if 'role "' in hit.line or 'database "' in hit.line or "Unknown database" in hit.line:
+        return None
+    if not name and "migration" not in hit.line.lower():
+        return None
+    tool, command = _tool(hit)
+    kind = "column" if re.search(r"column", hit.line, re.IGNORECASE) else "table" if name else "migration"
+    what = f"the {kind} {name} does not exist in the database" if name else "migrations are pending"
+    return Hypothesis(
+        FailureType.MIGRATION_FAILED,
+        f"The database schema does not fit the code: {what} (a migration is missing or was not applied){hit.at}: {hit.line}",
+        0.94,
+        (
+            high(
+                f"Create and apply the migration for {name or 'the pending changes'}",
+                f"Add a migration that creates the {kind} {name} (makemigrations, or the tool's equivalent), commit it, and run the migrations before the new release starts",
+                command,
+            ),
+            medium(
+                "Keep old and new code working with one schema",
+                "Add columns first, use them in the next release, remove old ones last, so that a rollback needs no database change",
+                "",
+            ),
+        ),
+        names=tuple(part for part in re.split(r"[.\"]+", name) if len(part) > 2),
+        facts={"object": name, "tool": tool},
+    )
+
+
+@line_rule(
+    "database-missing",
+    "unknown database|database \"|database '",
+    r"Unknown database '(?P<a>[^']+)'|database \"(?P<b>[^\"]+)\" does not exist|Cannot open database \"(?P<c>[^\"]+)\"",
+    source="PostgreSQL 3D000, MySQL 1049, SQL Server 4060",
+)
+def database_missing(hit: Hit) -> Hypothesis | None:
+    """The server is there; the database is not."""
+    name = hit.get("a") or hit.get("b") or hit.get("c")
+    return Hypothesis(
+        FailureType.INVALID_CONFIGURATION,
+        f"The database {name} does not exist on the server{hit.at}: {hit.line}",
+        0.82,
+        (
+            high(
+                f"Create the database {name} or correct its name",
+                f"Create {name} (and run the migrations), or set the right database name in the connection address (DATABASE_URL)",
+                f"createdb {name}",
+            ),
+        ),
+        names=(name,),
+    )
+
+
+@line_rule(
+    "migration-history",
+    "can't locate revision|multiple head|checksum mismatch|failed migration|nodenotfounderror|inconsistentmigrationhistory|dirty database|validate failed|target database is not up to date|p3009|p3018|p3005|migration failed|error applying migration|failed to apply|migrationerror|migrate: |migrations failed|conflicting migrations|migrations have failed|detected failed migration|error running migration|liquibase|irreversible|rake aborted",
+    r"Can't locate revision identified by '(?P<rev>[^']+)'|Multiple head revisions|[Cc]hecksum mismatch for migration version (?P<fly>\S+)|NodeNotFoundError: Migration (?P<dj>\S+)|InconsistentMigrationHistory|Dirty database version (?P<dirty>\d+)|FlywayValidateException|Validate failed|Target database is not up to date|P30(?:09|18|05)|[Mm]igration [`'\"]?(?P<m>[\w.-]+)[`'\"]? (?:failed|could not)|[Mm]igrations? (?:failed|error)|Error applying migration (?P<ap>\S+)|[Ff]ailed migration to version (?P<fv>[\w.]+)|Conflicting migrations|MigrationError|Validation Failed:.*change sets? check sum|LiquibaseException|Failed to apply (?:migration )?(?P<fa>\S+)|StandardError: An error has occurred, (?:this and )?all later migrations canceled",
+    source="alembic, Django, Flyway, Liquibase, Prisma, golang-migrate, Rails",
+)
+def history(hit: Hit) -> Hypothesis | None:
+    """The migrations' own record does not fit the files, or one of them failed half-way."""
+    revision = next((v for v in hit.match.groupdict().values() if v), "").rstrip(".,:;")
+    tool, command = _tool(hit)
+    low = hit.line.lower()
+    if hit.get("rev"):
+        why, fix = (
+            f"the database is at revision {revision}, which no migration file of this release has",
+            f"Ship the migration file with revision {revision} in the release (it may exist on another branch), or set the database to a known version with alembic stamp",
+        )
+        command = "alembic history && alembic stamp head   # only when the schema really is at head"
+    elif "multiple head" in low or "conflicting" in low:
+        why, fix = (
+            "two migrations claim to be the newest (multiple heads)",
+            "Merge the two branches of migrations into one",
+        )
+        command = "alembic merge heads -m merge   # Django: python manage.py makemigrations --merge"
+    elif "checksum" in low or "check sum" in low:
+        why, fix = (
+            f"the migration {revision} was changed after it had been applied (checksum mismatch)",
+            f"Restore the migration file {revision} as it was applied and put the change into a new migration, or run repair when the change is harmless",
+        )
+        command = "flyway repair" if tool != "liquibase" else "liquibase clear-checksums"
+    else:
+        why, fix = (
+            f"the migration {revision} failed",
+            f"Correct the migration {revision}, bring the database back to the version before it, and run it again",
+        )
+    following = hit.document.window(hit.index, 0, 2)
+    return Hypothesis(
+        FailureType.MIGRATION_FAILED,
+        f"The database migration fails: {why}{hit.at}: {hit.line}",
+        0.93,
+        (
+            high(f"Repair the migration{' ' + revision if revision else ''}", fix, command),
+            medium(
+                "Try the migration on a copy first", "Run it against a restored backup before the deployment", command
+            ),
+        ),
+        names=(revision,),
+        facts={"revision": revision, "context": following[:200]},
+    )
+
+
+@line_rule(
+    "constraint-in-migration",
+    "duplicate key value|unique constraint|not null constraint|contains null values|foreign key constraint|already exists|duplicate column|duplicate entry|cannot be cast automatically|lock timeout|integrityerror",
+    r"(?:relation|table|column|index|type) [\"'`]?(?P<name>[\w.]+)[\"'`]? (?:of relation \S+ )?already exists|column \"(?P<null>\w+)\" (?:of relation \S+ )?contains null values|could not create unique index \"(?P<uniq>\w+)\"|Duplicate column name '(?P<dup>\w+)'|Cannot add foreign key constraint|cannot be cast automatically|duplicate key value violates unique constraint \"(?P<key>[^\"]+)\"|Cannot add or update a child row|canceling statement due to lock timeout",
+    source="SQL states 42P07, 23502, 23505, 42701, 55P03",
+)
+def constraint(hit: Hit) -> Hypothesis | None:
+    """A migration's statement that the data or the schema does not allow."""
+    around = hit.document.lower[:300_000]
+    if not re.search(r"migrat|alembic|flyway|liquibase|alter table|create (?:table|index|unique)|upgrade", around):
+        return None
+    name = next((v for v in hit.match.groupdict().values() if v), "")
+    _, command = _tool(hit)
+    return Hypothesis(
+        FailureType.MIGRATION_FAILED,
+        f"A migration statement is refused by the database ({name}){hit.at}: {hit.line}",
+        0.86,
+        (
+            high(
+                f"Correct the migration for {name}",
+                f"Make the migration fit the data: clean up duplicates or nulls, add a default first, or skip what exists already ({name})",
+                command,
+            ),
+        ),
+        names=(name,),
+    )

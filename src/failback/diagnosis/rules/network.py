@@ -1,0 +1,430 @@
+"""Databases, queues and services that cannot be reached, refuse the credentials, or show a wrong certificate."""
+
+from __future__ import annotations
+
+import re
+
+from failback.diagnosis.recommend import high, medium
+from failback.diagnosis.rule import Hit, Hypothesis, line_rule
+from failback.diagnosis.scene import Scene
+from failback.model.diagnosis import FailureType, Recommendation
+
+PORTS = {"5432": "PostgreSQL", "3306": "MySQL", "6379": "Redis", "27017": "MongoDB", "5672": "RabbitMQ", "9092": "Kafka", "9200": "Elasticsearch",
+         "1433": "SQL Server", "1521": "Oracle", "11211": "Memcached", "2181": "ZooKeeper", "4222": "NATS", "9042": "Cassandra", "8500": "Consul", "2379": "etcd",
+         "8200": "Vault", "25": "the mail server", "587": "the mail server", "1025": "the mail server", "389": "LDAP", "26257": "CockroachDB"}  # fmt: skip
+_KINDS = (
+    ("PostgreSQL", r"postgres|psycopg|pg[_.-]|asyncpg|npgsql|pgx|\bpq:|node_modules/pg/|PG::|SQLSTATE\[08006\]"),
+    ("MySQL", r"mysql|mariadb|pymysql|SQLSTATE\[HY000\] \[2002\]"),
+    ("Redis", r"redis|lettuce|jedis|sidekiq"),
+    ("MongoDB", r"mongo"),
+    ("RabbitMQ", r"rabbit|amqp|pika|kombu|celery"),
+    ("Kafka", r"kafka|bootstrap broker|bootstrap server"),
+    ("Elasticsearch", r"elasticsearch|opensearch"),
+    ("SQL Server", r"sqlclient|sql server|mssql|tedious|pyodbc"),
+    ("Memcached", r"memcache"),
+)
+_ADDRESS = (
+    r"(?P<h1>\[[0-9a-fA-F:]+\]|[\w.-]+):(?P<p1>\d{2,5})(?!\d|:\d)",
+    r"server at \"(?P<h2>[^\"]+)\"(?: \([^)]*\))?, port (?P<p2>\d+)",
+    r"host=?'?(?P<h3>[\w.-]+)'?,? port=?(?P<p3>\d+)",
+    r"to (?P<h4>[\w.-]+) port (?P<p4>\d+)",
+    r"host \"(?P<h5>[^\"]+)\".*?port (?P<p5>\d+)",
+    r"on '(?P<h6>[\w.-]+)(?::(?P<p6>\d+))?'",
+    r"address: '(?P<h7>[^']+)',\s*port: (?P<p7>\d+)",
+    r"(?:host|hostname|address|server|for|lookup|ENOTFOUND|EAI_AGAIN|resolve(?: host)?|Host:?|UnknownHostException):? ?[\"'`(]?(?P<h8>[a-zA-Z][\w-]*(?:\.[\w-]+)*\.?\b)[\"'`)]?",
+)
+_COMPILED = tuple(re.compile(pattern) for pattern in _ADDRESS)
+_NOT_HOSTS = frozenset(
+    "localhost: name host the to for a server connection address lookup is not known failed error node service ERROR INFO WARN line py js ts java go rb rs php File app at Error Exception http https connect".split()
+)
+
+
+def address_in(text: str) -> tuple[str, str]:
+    """(host, port) that an error line names; "" where it names none. Ports of source lines are left out."""
+    for number, pattern in enumerate(_COMPILED, start=1):
+        for match in pattern.finditer(text):
+            host = match.group(f"h{number}") or ""
+            port = match.groupdict().get(f"p{number}") or ""
+            if (
+                not host
+                or host in _NOT_HOSTS
+                or re.search(r"\.(?:py|js|ts|mjs|cjs|java|go|rb|rs|php|cs|c|cc|cpp|h|kt|scala|ex|so)$", host)
+            ):
+                continue
+            if number == 1 and (
+                re.fullmatch(r"\d{1,4}|\d+[-T]\d+.*", host)
+                or int(port) > 65535
+                or re.fullmatch(r"\d\d(?:\.\d+)?", host)
+            ):
+                continue
+            return host, port
+    return "", ""
+
+
+def target_of(hit: Hit, reach: int = 6) -> tuple[str, str, str]:
+    """(what it is, host, port) of the thing that was called, from the line, the lines near it, and the trace's packages."""
+    line = hit.document.lines[hit.index]
+    host, port = address_in(line)
+    if not host or not port:
+        near = hit.document.window(hit.index, 3, reach)
+        near_host, near_port = address_in(near)
+        if not host:
+            host, port = near_host, port or near_port
+        elif near_host == host:
+            port = port or near_port
+    trace = hit.trace
+    around = " ".join((line, *(trace.packages() if trace else ()), *(r.type for r in (trace.chain if trace else ()))))
+    kind = next((name for name, pattern in _KINDS if re.search(pattern, around, re.IGNORECASE)), "") or PORTS.get(
+        port, ""
+    )
+    if not kind:
+        kind = next((name for name, pattern in _KINDS if re.search(pattern, host, re.IGNORECASE)), "")
+    return kind, host, port
+
+
+def _named(kind: str, host: str, port: str) -> str:
+    where = f"{host}:{port}" if host and port else host or (f"port {port}" if port else "")
+    return " at ".join(part for part in (kind, where) if part) or "a service it needs"
+
+
+def _reach_fixes(scene: Scene, kind: str, host: str, port: str) -> tuple[Recommendation, ...]:
+    name = kind or host or "the service"
+    where = f"{host}:{port}" if host and port else host or port or name
+    variable = {
+        "PostgreSQL": "DATABASE_URL",
+        "MySQL": "DATABASE_URL",
+        "Redis": "REDIS_URL",
+        "MongoDB": "MONGODB_URI",
+        "RabbitMQ": "AMQP_URL",
+        "Kafka": "KAFKA_BROKERS",
+    }.get(kind, "the configured address")
+    what = "database" if kind in ("PostgreSQL", "MySQL", "MongoDB", "SQL Server") else "service"
+    local = host in ("localhost", "127.0.0.1", "::1", "[::1]", "0.0.0.0")
+    here = " In a container localhost is the container itself: use the name of the service instead." if local else ""
+    probe = (
+        f"kubectl run --rm -it reach --image=busybox --restart=Never -- nc -zv {host or '<host>'} {port or '<port>'}"
+        if scene.on_kubernetes
+        else f"nc -zv {host or '<host>'} {port or '<port>'}"
+    )
+    return (
+        high(
+            f"Start {name} or correct its address ({where})",
+            f"Nothing answers at {where}: make sure that the {what} {kind} runs and listens there, or set {variable} (host and port) to where it is.{here}",
+            probe,
+        ),
+        high(
+            "Check the network between the two",
+            f"A firewall, security group, NetworkPolicy or wrong network may block {where}",
+            "kubectl get svc,endpoints,networkpolicy" if scene.on_kubernetes else f"ss -ltn | grep {port or host}",
+        ),
+        medium(
+            f"Let the service wait for {name}",
+            f"Retry the connection with a time limit at start, so that a short outage of {name} does not fail a release",
+            "",
+        ),
+    )
+
+
+@line_rule(
+    "connection-refused",
+    "refused|econnrefused|could not connect|can't connect|unable to connect|cannot connect|failed to connect|couldn't connect|actively refused|no route to host|ehostunreach|network is unreachable|enetunreach|connectexception|connection error|nobrokersavailable|no brokers|server selection|serverselection|communications link failure|socket hang up|econnreset|connection reset",
+    r"connection refused|ECONNREFUSED|could not connect|can'?t connect|unable to connect|cannot connect|failed to connect|couldn't connect|actively refused|no route to host|EHOSTUNREACH|network is unreachable|ENETUNREACH|ConnectException|NoBrokersAvailable|no brokers?\b.*available|server ?selection ?(?:timeout|error)|communications link failure|socket hang up|ECONNRESET|connection reset by peer|Errno 111|os error 111",
+    source="errno ECONNREFUSED, EHOSTUNREACH, ENETUNREACH; texts of the database clients",
+)
+def refused(hit: Hit) -> Hypothesis | None:
+    """Nobody listens there, or no way leads there."""
+    line, low = hit.line, hit.line.lower()
+    if any(
+        word in low
+        for word in (
+            "docker daemon",
+            "docker.sock",
+            "password",
+            "x509",
+            "certificate",
+            "ssl routines",
+            "no such host",
+            "name or service",
+            "registry",
+            "tls handshake",
+        )
+    ):
+        return None
+    if "enotfound" in low or "getaddrinfo" in low or "name resolution" in low or "translate host name" in low:
+        return None
+    if (
+        hit.document.role == "step"
+        and hit.scene.step_type in ("build", "docker")
+        and ("git" in low or "https://" in low)
+    ):
+        return None
+    kind, host, port = target_of(hit)
+    listening = (
+        "the connection was refused (nothing listens there)"
+        if re.search(r"refused|111|actively", low + hit.document.window(hit.index, 0, 3).lower())
+        else "it cannot be reached"
+    )
+    return Hypothesis(
+        FailureType.DEPENDENCY_UNREACHABLE,
+        f"{_named(kind, host, port)} is not reachable: {listening}{hit.at}: {line}",
+        0.93 if host or port else 0.78 if kind else 0.66,
+        _reach_fixes(hit.scene, kind, host, port),
+        affected=tuple(part for part in (kind or host,) if part),
+        names=tuple(part for part in (host, port) if len(part) > 3),
+        facts={"host": host, "port": port},
+    )
+
+
+@line_rule(
+    "name-not-resolved",
+    "enotfound|eai_again|name or service not known|temporary failure in name resolution|could not translate host|no such host|nodename nor servname|unknown host|unknownhost|name resolution|could not resolve host|getaddrinfo|failed to resolve|nxdomain|cannot resolve host|no address associated|name does not resolve|host not found|failed to lookup address",
+    r"ENOTFOUND|EAI_AGAIN|Name or service not known|Temporary failure in name resolution|could not translate host name|no such host|nodename nor servname|unknown ?host|name resolution|could not resolve host|getaddrinfo (?:failed|for)|NXDOMAIN|Failed to resolve|No address associated|Name does not resolve|host not found in upstream|failed to lookup address",
+    source="getaddrinfo errors EAI_NONAME and EAI_AGAIN in each language's words",
+)
+def unresolved(hit: Hit) -> Hypothesis | None:
+    """The name has no address."""
+    low = hit.line.lower()
+    if hit.document.role == "step" and hit.scene.step_type in ("build", "docker") or "registry" in low or "pull" in low:
+        return None
+    named = re.search(
+        r"(?:ENOTFOUND|EAI_AGAIN|lookup|host name|host:|UnknownHostException:?|Unknown host|upstream|resolve|getaddrinfo for|unknown host|Name or service not known:?|host) [\"'(]?(?P<a>[\w-]+(?:\.[\w-]+)*)|hostname: '(?P<b>[^']+)'|host='(?P<c>[^']+)'|//(?:[^@/\s]*@)?(?P<d>[\w.-]+)[:/]|\('(?P<e>[\w.-]+)', \d+\)|\((?P<f>[\w.-]+):\d+\)",
+        hit.document.window(hit.index, 0, 1), re.IGNORECASE)  # fmt: skip
+    host = (
+        next(
+            (
+                v
+                for v in named.groups()
+                if v and v.lower() not in _NOT_HOSTS and v.lower() not in ("name", "on", "in", "from", "by")
+            ),
+            "",
+        )
+        if named
+        else ""
+    )
+    kind, near_host, port = target_of(hit)
+    host = host or near_host
+    return Hypothesis(
+        FailureType.DEPENDENCY_UNREACHABLE,
+        f"The host name {host or 'of a service it needs'} cannot be resolved by DNS{f' ({kind})' if kind else ''}{hit.at}: {hit.line}",
+        0.94 if host else 0.8,
+        (
+            high(f"Correct the host name {host}", f"DNS does not know {host or 'the name'}: check its spelling and the namespace or domain in the setting that names it, and that the service with this name exists",
+                 f"kubectl get svc -A | grep {host.split('.')[0]}" if hit.scene.on_kubernetes else f"getent hosts {host}"),
+            medium("Check DNS where the service runs", "If the name is right, the resolver or network of the host is at fault", f"nslookup {host}"),
+        ),
+        affected=(host,) if host else (),
+        names=(host,) if len(host) > 3 else (),
+        facts={"host": host},
+    )  # fmt: skip
+
+
+@line_rule(
+    "connection-timeout",
+    "timed out|etimedout|timeout|deadline exceeded",
+    r"connect(?:ion|ing)?\b[^\n]{0,80}(?:timed? ?out|timeout)|ETIMEDOUT|(?:read|connect|socket|pool|query|request|command)\w* ?time(?:d )?out|ConnectTimeout|SocketTimeoutException|dial tcp [^\n]*(?:i/o timeout|deadline exceeded)|context deadline exceeded|Timeout(?:Error)?: .*(?:connect|server|pool|host)|QueuePool limit|connection is not available, request timed out|Operation timed out",
+    source="errno ETIMEDOUT and the clients' own limits",
+)
+def timed_out(hit: Hit) -> Hypothesis | None:
+    """It does not answer in time."""
+    low = hit.line.lower()
+    if any(
+        word in low
+        for word in (
+            "worker timeout",
+            "ssl",
+            "tls handshake",
+            "registry",
+            "probe",
+            "jest",
+            "test timeout",
+            "exceeded timeout of",
+            "duplicate base class",
+        )
+    ):
+        return None
+    if hit.document.role == "step" and hit.scene.step_type in ("build", "docker", "test"):
+        return None
+    kind, host, port = target_of(hit)
+    if not (host or kind):
+        return Hypothesis(
+            FailureType.DEPENDENCY_UNREACHABLE,
+            f"Something it needs does not answer in time{hit.at}: {hit.line}",
+            0.5,
+            _reach_fixes(hit.scene, "", "", ""),
+        )
+    pool = "the pool of connections is exhausted or " if "pool" in low or "is not available" in low else ""
+    return Hypothesis(
+        FailureType.DEPENDENCY_UNREACHABLE,
+        f"{_named(kind, host, port)} does not answer: {pool}the connection timed out{hit.at}: {hit.line}",
+        0.87 if host else 0.74,
+        _reach_fixes(hit.scene, kind, host, port),
+        affected=(kind or host,),
+        names=tuple(part for part in (host, port) if len(part) > 3),
+        facts={"host": host, "port": port},
+    )
+
+
+_AUTH = (
+    r"password authentication failed for user \"?(?P<pg>[\w.@-]+)|no pg_hba\.conf entry for host .*?user \"(?P<hba>[^\"]+)\"|role \"(?P<role>[^\"]+)\" does not exist|no password supplied|SASL authentication failed"
+    r"|Access denied for user '?(?P<my>[^'@\s]*)'?@|NOAUTH|WRONGPASS|HELLO must be called with the client already authenticated|invalid (?:username-password pair|password)\b"
+    r"|Authentication (?:failed|required|unsuccessful)|auth(?:entication)? (?:error|failure)|ACCESS_REFUSED|PLAIN login refused: user '(?P<mq>[^']+)'|Login failed for user '(?P<ms>[^']+)'"
+    r"|SASL .*(?:failed|mismatch|must be a string)|bad auth|not authorized on \S+ to execute|requires authentication|ORA-01017|(?:AuthenticationError|AuthenticationException|AuthenticationFailed)\b|Invalid credentials|401 (?:Unauthorized|Client Error)|(?:Incorrect|Invalid) API key|InvalidAPIKey|invalid_client|SignatureDoesNotMatch|InvalidAccessKeyId|The security token included in the request is (?:invalid|expired)|ExpiredToken|Unable to locate credentials|530 .*authentication|535[ -]5\.7\.\d|status(?: code)? 401\b"
+)
+
+
+@line_rule(
+    "credentials-refused",
+    'authentication|access denied for user|noauth|wrongpass|already authenticated|invalid password|access_refused|login refused|login failed|no pg_hba|role "|password supplied|sasl|bad auth|not authorized on|requires auth|ora-01017|unauthorized|invalid credentials|api key|invalid_client|signaturedoesnotmatch|invalidaccesskeyid|security token|expiredtoken|locate credentials|535|530 |status 401|status code 401',
+    _AUTH,
+    source="PostgreSQL 28P01/28000, MySQL 1045, Redis NOAUTH/WRONGPASS, AMQP 403 ACCESS_REFUSED, MongoDB 18, SQL Server 18456, HTTP 401",
+)
+def credentials(hit: Hit) -> Hypothesis | None:
+    """It was reached and says no."""
+    line, low = hit.line, hit.line.lower()
+    if any(
+        word in low
+        for word in (
+            "registry",
+            "pulling",
+            "pull access",
+            "docker",
+            "npm error",
+            "npm err",
+            "manifest",
+            "no credentials provided for",
+            "basic-auth",
+        )
+    ):
+        return None
+    if hit.document.role == "step" and hit.scene.step_type in ("build", "docker", "quality", "security"):
+        return None
+    kind, host, port = target_of(hit)
+    user = next((v for k, v in hit.match.groupdict().items() if v), "")
+    who = f" for user {user}" if user else ""
+    if (
+        "noauth" in low
+        or "already authenticated" in low
+        or "no password supplied" in low
+        or "requires auth" in low
+        or "locate credentials" in low
+    ):
+        why = "authentication is required and no password or key was given"
+    elif "does not exist" in low:
+        why = "this user (role) does not exist"
+    else:
+        why = f"the credentials (user or password) were refused{who}"
+    name = _named(kind, host, port)
+    variable = {
+        "PostgreSQL": "DATABASE_URL",
+        "MySQL": "DATABASE_URL",
+        "Redis": "REDIS_URL",
+        "MongoDB": "MONGODB_URI",
+        "RabbitMQ": "AMQP_URL",
+    }.get(kind, "")
+    setting = f" ({variable})" if variable else ""
+    return Hypothesis(
+        FailureType.DEPENDENCY_AUTH,
+        f"{name[0].upper() + name[1:]} refuses access: {why}{hit.at}: {line}",
+        0.93 if kind or user else 0.8,
+        (
+            high(f"Correct the credentials for {kind or name}{who}", f"Set the right user and password, token or key{setting}{who} in the service's Secret or environment; rotate it if it expired, then restart",
+                 _secret_example(hit.scene, variable or "PASSWORD")),
+            medium(f"Check the account{who} on the server", f"The user must exist on {kind or name} and may have lost its grant or password", ""),
+        ),
+        affected=(kind or host,) if kind or host else (),
+        names=(user, host),
+        facts={"user": user, "host": host, "port": port},
+    )  # fmt: skip
+
+
+def _secret_example(scene: Scene, variable: str) -> str:
+    if scene.on_kubernetes:
+        return f"kubectl create secret generic {scene.evidence.service or 'app'}-secrets --from-literal={variable}=... --dry-run=client -o yaml | kubectl apply -f -"
+    return f"export {variable}=...   # and redeploy"
+
+
+_TLS = (
+    r"CERTIFICATE_VERIFY_FAILED|certificate verify failed|certificate has expired|CERT_HAS_EXPIRED|self[- ]signed certificate|SELF_SIGNED_CERT|DEPTH_ZERO_SELF_SIGNED|UNABLE_TO_VERIFY_LEAF|UNABLE_TO_GET_ISSUER"
+    r"|unable to (?:get local issuer|verify the first) certificate|x509: |Hostname/IP does not match|ERR_TLS_CERT_ALTNAME|PKIX path|SunCertPathBuilder|CertificateExpired|hostname '?[\w.-]+'? doesn't match|certificate is not valid for"
+    r"|RemoteCertificate|remote certificate (?:is|was) (?:invalid|rejected)|certificate key (?:mismatch|values mismatch)|key values mismatch|KEY_VALUES_MISMATCH|PEM_read_bio|bad (?:certificate|end line)|PEM (?:lib|routines)|no start line|NO_START_LINE"
+    r"|tls: (?:failed to (?:find|parse)|private key does not match)|wrong version number|WRONG_VERSION_NUMBER|unsupported protocol|SSLHandshakeException|handshake[_ ]failure|bad decrypt|unknown ca\b|certificate (?:revoked|unknown|required)|certificate is (?:not yet valid|expired)|cannot load certificate|SSL_CTX_use_PrivateKey|No subject alternative|invalid peer certificate|certificate signed by unknown authority|notAfter|invalid certificate"
+)
+
+
+@line_rule(
+    "tls",
+    "certificate|cert_|_cert|x509|altname|pkix|certpath|key values mismatch|pem_read|pem routines|pem lib|no start line|no_start_line|tls:|wrong version number|wrong_version|unsupported protocol|handshake|bad decrypt|unknown ca|privatekey|key_values",
+    _TLS,
+    source="OpenSSL's verify codes; Go crypto/x509; JSSE; Node's tls error codes",
+)
+def tls(hit: Hit) -> Hypothesis | None:
+    """A certificate or key that is expired, unknown, for another name, or not its pair."""
+    line = hit.line
+    low = hit.document.window(hit.index, 0, 1).lower()
+    if (
+        hit.scene.step_type in ("build", "docker")
+        and hit.document.role == "step"
+        and ("pip" in low or "npm" in low or "registry" in low)
+    ):
+        return None
+    kind, host, port = target_of(hit)
+    file = re.search(r"(?<![\w:/])/[\w./-]+\.(?:pem|crt|key|cer|jks|p12)", line)
+    if re.search(r"expired|not yet valid|notafter", low):
+        why, fix = (
+            "the certificate has expired" if "not yet" not in low else "the certificate is not yet valid",
+            (
+                "Renew the certificate",
+                "Renew (rotate, reissue) the certificate and replace it where it is installed; automate the renewal",
+            ),
+        )
+    elif re.search(r"doesn't match|does not match|altname|not valid for|alternative", low) and "private key" not in low:
+        why, fix = (
+            "the certificate is for another host name",
+            (
+                "Use a name that the certificate covers",
+                "Connect by a host name in the certificate, or reissue the certificate with this name (subject alternative name, SAN)",
+            ),
+        )
+    elif re.search(r"mismatch|private key does not match", low):
+        why, fix = (
+            "the private key does not match the certificate",
+            (
+                "Install the key that belongs to the certificate",
+                "Replace certificate and private key by a matching pair",
+            ),
+        )
+    elif re.search(r"no start line|pem|bad end line|failed to find|failed to parse|cannot load", low):
+        why, fix = (
+            "the certificate or key file cannot be read (wrong or missing PEM content)",
+            (
+                "Replace the certificate file",
+                "Provide a valid PEM file with certificate and key; check its path and content",
+            ),
+        )
+    elif re.search(r"wrong version number|unsupported protocol|record overflow|plain", low):
+        why, fix = (
+            "TLS is spoken to a port that does not (or to another version of it)",
+            (
+                "Match the scheme and TLS version",
+                "Use http:// instead of https:// (or the TLS port), or enable a protocol version that both support",
+            ),
+        )
+    else:
+        why, fix = (
+            "the certificate's authority (CA) is unknown or not trusted (self-signed or missing issuer)",
+            (
+                "Trust the certificate's authority",
+                "Add the CA certificate to the service's trust store (or send the whole chain from the server), or replace it by a certificate of a known authority",
+            ),
+        )
+    name = _named(kind, host, port) if (host or kind) else file.group(0) if file else "a service it calls"
+    return Hypothesis(
+        FailureType.TLS_CERTIFICATE,
+        f"TLS to {name} fails: {why}{hit.at}: {line}" if not file else f"TLS certificate {file.group(0)}: {why}: {line}",
+        0.93,
+        (high(f"{fix[0]} ({name})", f"{fix[1]} ({name})", f"openssl s_client -connect {host or '<host>'}:{port or '443'} -servername {host or '<host>'} </dev/null | openssl x509 -noout -dates -subject -issuer"
+              if not file else f"openssl x509 -in {file.group(0)} -noout -dates -subject"),),
+        affected=(host,) if host else (),
+        names=(host,),
+        facts={"host": host},
+    )  # fmt: skip

@@ -1,0 +1,422 @@
+"""How a process could not be started, or how the kernel ended it: exit codes, signals, loaders, ports, limits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from failback.diagnosis.kube import container_states
+from failback.diagnosis.recommend import commit, high, medium
+from failback.diagnosis.recommend.packages import align
+from failback.diagnosis.rule import Hit, Hypothesis, line_rule, quoted, scene_rule
+from failback.diagnosis.rules.network import address_in
+from failback.diagnosis.scene import Scene
+from failback.model.diagnosis import Citation, FailureType
+
+SYSTEM_PACKAGES = {"libpq": "libpq5", "libGL": "libgl1", "libgthread-2.0": "libglib2.0-0", "libgobject-2.0": "libglib2.0-0", "libssl.so.1.1": "libssl1.1", "libssl": "libssl3", "libcrypto": "libssl3", "libxml2": "libxml2",
+                   "libmysqlclient": "libmysqlclient21", "libmariadb": "libmariadb3", "libgomp": "libgomp1", "libstdc++": "libstdc++6", "libnss3": "libnss3", "libatk": "libatk1.0-0", "libcairo": "libcairo2", "libpango": "libpango-1.0-0",
+                   "libz": "zlib1g", "libcurl": "libcurl4", "libffi": "libffi8", "libxslt": "libxslt1.1", "libjpeg": "libjpeg62-turbo", "libmagic": "libmagic1", "libsqlite3": "libsqlite3-0", "libodbc": "unixodbc", "libaio": "libaio1", "libvips": "libvips42",
+                   "libtiff": "libtiff6", "libgdal": "libgdal32", "libgeos_c": "libgeos-c1v5", "libzbar": "libzbar0", "libsndfile": "libsndfile1", "libldap": "libldap-2.5-0", "libXext": "libxext6", "libX11": "libx11-6", "libSM": "libsm6", "libicu": "libicu72"}  # fmt: skip
+_SIGNALS = {
+    4: "SIGILL (illegal instruction)",
+    6: "SIGABRT (aborted)",
+    7: "SIGBUS (bus error)",
+    8: "SIGFPE (arithmetic error)",
+    11: "SIGSEGV (segmentation fault)",
+}
+
+
+@line_rule(
+    "shared-library",
+    "error while loading shared libraries|cannot open shared object|library not loaded|error loading shared library|cannot load library|unable to load dynamic library",
+    r"(?:loading shared libraries: |Error loading shared library |Library not loaded: |cannot load library '?|dynamic library '?)?(?P<lib>lib[\w.+-]+?\.(?:so[\w.]*|dylib)|[\w.+-]+\.so[\w.]*):? [^\n]*(?:cannot open shared object file|No such file|needed by)|(?:shared libraries|shared library|not loaded)[: ]+'?(?P<lib2>[\w./+-]+)",
+    source="ld.so and musl's loader",
+)
+def shared_library(hit: Hit) -> Hypothesis | None:
+    """A shared object is not installed in the image."""
+    lib = (hit.get("lib") or hit.get("lib2")).rsplit("/", 1)[-1]
+    stem = lib.split(".so")[0]
+    package = SYSTEM_PACKAGES.get(lib, "") or next(
+        (pkg for name, pkg in SYSTEM_PACKAGES.items() if stem.startswith(name)), ""
+    )
+    from_package = package or stem.lower()
+    return Hypothesis(
+        FailureType.MISSING_DEPENDENCY,
+        f"The shared library {lib} is not installed (missing in the image){f'; it is in the system package {package}' if package else ''}{hit.at}: {hit.line}",
+        0.95,
+        (high(f"Install {lib} in the image", f"Add the system package that holds {lib} ({from_package}) to the runtime image, also to the last stage of a multi-stage Dockerfile",
+              f"RUN apt-get update && apt-get install -y --no-install-recommends {from_package} && rm -rf /var/lib/apt/lists/*"), commit("Dockerfile", f"Install {from_package}")),
+        names=(lib, from_package),
+        facts={"library": lib},
+    )  # fmt: skip
+
+
+@line_rule(
+    "glibc-version",
+    "glibc_|glibcxx_|cxxabi_|symbol lookup error|undefined symbol|symbol not found|error relocating|version `",
+    r"version [`'](?P<version>(?:GLIBC|GLIBCXX|CXXABI|OPENSSL)_[\d.]+)' not found|undefined symbol: (?P<symbol>\w+)|symbol not found: (?P<symbol2>\w+)|Error relocating (?P<file>\S+): (?P<symbol3>\w+)",
+    source="ld.so symbol versions; musl",
+)
+def symbol_version(hit: Hit) -> Hypothesis | None:
+    """Built against a newer C library, or another version of a library, than the image has."""
+    version = hit.get("version")
+    symbol = hit.get("symbol") or hit.get("symbol2") or hit.get("symbol3")
+    what = (
+        f"it needs {version}, which is newer than the C library of this image has"
+        if version
+        else f"the symbol {symbol} does not exist in the library that is installed (built for another version, or glibc against musl)"
+    )
+    program = re.match(r"^([\w./+-]+): ", hit.line)
+    return Hypothesis(
+        FailureType.VERSION_INCOMPATIBILITY,
+        f"{program.group(1) if program else 'The program'} does not fit the system libraries of the image: {what}: {hit.line}",
+        0.95,
+        (high("Build and run on the same base image", f"Build the program on the same distribution as the runtime image (or an older one), use a newer base image that has {version or symbol}, or link statically (CGO_ENABLED=0, musl target)",
+              "FROM debian:bookworm  # for both the build and the runtime stage"), commit("Dockerfile", "Use one base image")),
+        names=(version or symbol,),
+    )  # fmt: skip
+
+
+@line_rule(
+    "exec-format",
+    "exec format error|cannot execute binary file|bad cpu type|does not match the detected host platform|no match for platform|wrong elf class",
+    r"exec format error|cannot execute binary file|Bad CPU type|does not match the (?:detected )?(?:specified|host) platform|no match for platform|wrong ELF class",
+    source="errno ENOEXEC (8)",
+)
+def exec_format(hit: Hit) -> Hypothesis | None:
+    """A binary for another CPU, or a script without a shebang."""
+    if "warning" in hit.line.lower() and hit.document.role == "step":
+        return None
+    program = re.search(r"(?:exec |exec: \"|execute )?'?\"?((?:/|\./)[\w./-]+)", hit.line)
+    name = program.group(1) if program else "the program"
+    script = name.endswith((".sh", ".py", ".rb"))
+    if script:
+        return Hypothesis(
+            FailureType.BAD_COMMAND,
+            f"{name} cannot be executed: it has no valid shebang line (exec format error): {hit.line}",
+            0.85,
+            (
+                high(
+                    f"Add a shebang to {name}",
+                    f"The first line of {name} must be #!/bin/sh (no blank line or BOM before it), with LF line endings",
+                    f"sed -i '1i #!/bin/sh' {name}",
+                ),
+            ),
+        )
+    return Hypothesis(
+        FailureType.PLATFORM_MISMATCH,
+        f"{name} was built for another CPU architecture or operating system (exec format error): {hit.line}",
+        0.94,
+        (high("Build the image for the node's platform", "Build for the CPU architecture of the node (linux/amd64 or linux/arm64), or publish a multi-platform image", "docker buildx build --platform linux/amd64,linux/arm64 -t IMAGE --push ."),
+         medium("Or choose nodes that fit", "Set a nodeSelector for the image's architecture", "nodeSelector: {kubernetes.io/arch: arm64}")),
+        names=(name,),
+    )  # fmt: skip
+
+
+@line_rule(
+    "interpreter-missing",
+    "bad interpreter|cannot execute: required file not found|\\r|^m:",
+    r"(?P<script>[\w./-]+): (?:[\w./]+(?:\^M)?: )?(?:bad interpreter|cannot execute: required file not found)|env: ['‘\"]?(?P<what>[\w.-]+)(?:\\r|\^M)|(?P<crlf>[\w./-]*)\\r[:'’]",
+    source="kernel binfmt_script; bash and coreutils messages",
+)
+def interpreter(hit: Hit) -> Hypothesis | None:
+    """The shebang names something that is not there: often a carriage return from Windows."""
+    script = hit.get("script") or hit.get("what") or hit.get("crlf") or "the script"
+    crlf = "^M" in hit.line or "\\r" in hit.line
+    why = (
+        "its lines end in CRLF (\\r, Windows line endings), so the interpreter is not found"
+        if crlf
+        else "the interpreter in its first line (shebang) is not found: CRLF (Windows) line endings, or that interpreter is not in the image"
+    )
+    return Hypothesis(
+        FailureType.BAD_COMMAND,
+        f"{script} cannot be executed: {why}: {hit.line}",
+        0.93,
+        (
+            high(
+                f"Convert {script} to LF line endings",
+                f"Save {script} with LF instead of CRLF (dos2unix) and keep it so with .gitattributes; if its endings are right, correct the shebang or install the interpreter",
+                f"dos2unix {script} && echo '*.sh text eol=lf' >> .gitattributes",
+            ),
+            commit(f"{script} .gitattributes", "LF line endings"),
+        ),
+        names=(script,),
+    )
+
+
+_SHELLS = r"(?:(?:/bin/)?(?:ba|da|z|a)?sh|/usr/bin/env|env|[\w./-]+\.sh|[\w./-]+): (?:line )?(?:\d+: )?(?:exec: )?"
+
+
+@line_rule(
+    "command-not-found",
+    "not found|no such file or directory|enoent|is not recognized as",
+    rf"^\s*{_SHELLS}['‘\"]?(?P<a>[\w./+@-]+)['’\"]?: (?:command )?not found|spawn (?P<b>\S+) ENOENT|exec: \"(?P<c>[^\"]+)\": (?:executable file not found|stat [^\n]*: no such file)|(?:env|/usr/bin/env): ['‘\"]?(?P<d>[\w./+-]+)['’\"]?: No such file|exec (?P<e>/?[\w./-]+): no such file|'(?P<f>[\w.-]+)' is not recognized as|(?:can't|cannot) (?:exec|find command) ['\"]?(?P<g>[\w./-]+)|^(?:/bin/)?\w*sh: \d+: (?P<h>[\w./-]+): not found|fork/exec (?P<i>\S+): no such file|^(?:make|bash|sh)(?:\[\d+\])?: (?P<j>[\w./-]+): No such file or directory$",
+    source="shells' exit 127; execvp ENOENT; runc",
+    flags=re.IGNORECASE | re.MULTILINE,
+)
+def command_missing(hit: Hit) -> Hypothesis | None:
+    """The program to start is not installed, or not where the command says."""
+    name = next((v for v in hit.match.groupdict().values() if v), "")
+    if not name or name in ("line", "module", "file") or "shared librar" in hit.line:
+        return None
+    script = "/" in name or name.endswith((".sh", ".py"))
+    certain = 0.93 if hit.scene.evidence.exit_code in (126, 127, 128, None) or hit.document.role != "step" else 0.82
+    if script:
+        text = f"The command {name} is not found in the release or image: {hit.line}"
+        fix = high(
+            f"Correct the command {name}",
+            f"Make sure that {name} is copied into the image or release (COPY) and executable (chmod +x), that its shebang's interpreter exists, and that the start command or PATH names it rightly",
+            f"COPY --chmod=755 {name} {name}",
+        )
+    else:
+        text = f"The command {name} is not installed (not found in PATH): {hit.line}"
+        fix = high(
+            f"Install {name} or correct the command",
+            f"{name} is not in the PATH of the image or machine: install it (add it to the Dockerfile or the dependencies), or use its full path",
+            f"RUN apt-get update && apt-get install -y {name}",
+        )
+    return Hypothesis(
+        FailureType.BAD_COMMAND if hit.document.role != "step" or script else FailureType.MISSING_DEPENDENCY,
+        text,
+        certain,
+        (
+            fix,
+            medium(
+                "Start by hand in the same image",
+                f"See what is there: which {name}",
+                f"docker run --rm -it --entrypoint sh IMAGE -c 'which {name}; echo $PATH'",
+            ),
+        ),
+        names=(name.rsplit("/", 1)[-1],),
+        facts={"command": name},
+    )
+
+
+@line_rule(
+    "not-executable",
+    "permission denied|cannot execute",
+    r"(?:exec(?:ve)?|/bin/\w*sh|entrypoint|spawn|unable to start container process|cannot execute)[^\n]*?['\"]?(?P<path>(?:/|\./)?[\w./-]+)['\"]?:? [^\n]*(?:permission denied|EACCES)|sh: (?:line )?\d+: (?P<path2>\S+): Permission denied|spawn (?P<path3>\S+) EACCES",
+    source="execve EACCES; shells' exit 126",
+)
+def not_executable(hit: Hit) -> Hypothesis | None:
+    """The file to start has no execute permission."""
+    inner = re.search(r"exec: \"([^\"]+)\"", hit.line)
+    path = inner.group(1) if inner else hit.get("path") or hit.get("path2") or hit.get("path3")
+    if not path or any(word in hit.line for word in ("bind", "mkdir", "open(")):
+        return None
+    certain = 0.92 if hit.scene.evidence.exit_code in (126, None) else 0.8
+    return Hypothesis(
+        FailureType.BAD_COMMAND,
+        f"{path} cannot be started: permission denied, it is not executable: {hit.line}",
+        certain,
+        (
+            high(
+                f"Make {path} executable",
+                f"Set the execute permission of {path} in git and in the image (chmod +x)",
+                f"git update-index --chmod=+x {path.lstrip('./')}  # or: COPY --chmod=755 {path} {path}",
+            ),
+            commit(path, "Make it executable"),
+        ),
+        names=(path,),
+    )
+
+
+@line_rule(
+    "port-in-use",
+    "in use|eaddrinuse|only one usage|failed to bind|bind() to|port is already allocated|os error 98",
+    r"address (?:is )?already in use|EADDRINUSE|Only one usage of each socket|port (?P<named>\d+) (?:is|was) (?:already )?(?:in use|allocated)|port is already allocated|os error 98\)|Address in use|(?:Port|port) (?P<spring>\d+) was already in use|already in use",
+    source="errno EADDRINUSE (98)",
+)
+def port_in_use(hit: Hit) -> Hypothesis | None:
+    """The address to listen at is taken."""
+    around = hit.document.window(hit.index, 2, 14)
+    port = hit.get("named") or hit.get("spring") or _port_in(hit.line) or _port_in(around)
+    host, _ = address_in(hit.line)
+    twice = _listens_twice(hit.scene)
+    own = f"; the release now listens twice ({twice})" if twice else ""
+    where = f"Port {port}" if port else "The port"
+    return Hypothesis(
+        FailureType.PORT_CONFLICT,
+        f"{where} is already in use{f' on {host}' if host else ''}: another process or listener has the address{own}{hit.at}: {hit.line}",
+        0.95,
+        (high(f"Free or change the port {port or 'it listens at'}", f"Give each listener a port of its own{f' ({twice})' if twice else ''}, or stop the process that holds {'port ' + port if port else 'the port'} (an old instance, a second worker, an admin or metrics server)",
+              f"ss -ltnp | grep ':{port}'" if port else "ss -ltnp"),),
+        names=tuple(n for n in (port,) if n),
+        facts={"port": port},
+    )  # fmt: skip
+
+
+@line_rule(
+    "port-forbidden",
+    "permission denied|eacces|permissionerror|operation not permitted|cannot assign requested|eaddrnotavail|could not bind|bind()",
+    r"(?:bind|listen)\w*(?:\(\))?[^\n]*(?P<denied>permission denied|EACCES|Errno 13|\(13[:)]|operation not permitted)|(?P<denied2>PermissionError|permission denied)[^\n]*\b(?:bind|port|listen)\w*|(?P<na>cannot assign requested address|EADDRNOTAVAIL)",
+    source="bind(2): EACCES below 1024, EADDRNOTAVAIL (99)",
+)
+def port_forbidden(hit: Hit) -> Hypothesis | None:
+    """A port below 1024 without the right to it, or an address the machine does not have."""
+    around = hit.document.window(hit.index, 2, 10)
+    port = _port_in(hit.line) or _port_in(around)
+    if hit.get("na"):
+        if "connect" in hit.line.lower():
+            return None
+        host, near = address_in(hit.line)
+        return Hypothesis(
+            FailureType.INVALID_CONFIGURATION,
+            f"The address {host or 'to listen at'} does not belong to this machine (cannot assign requested address): {hit.line}",
+            0.88,
+            (
+                high(
+                    "Listen at 0.0.0.0",
+                    f"Set the bind address to 0.0.0.0 (all addresses) instead of {host or 'the configured one'}; port {near or port}",
+                    f"HOST=0.0.0.0 PORT={near or port or 8080}",
+                ),
+            ),
+            names=(host,),
+        )
+    if port and int(port) >= 1024:
+        return None
+    return Hypothesis(
+        FailureType.PORT_CONFLICT,
+        f"Port {port or 'below 1024'} may not be used: a port below 1024 needs a privilege that the process's user lacks (permission denied){hit.at}: {hit.line}",
+        0.93,
+        (
+            high(
+                f"Listen at a port above 1023 instead of {port or 'this one'}",
+                "Use for example port 8080 and map it (Service targetPort, load balancer), or give the process CAP_NET_BIND_SERVICE",
+                "PORT=8080   # Kubernetes: ports: [{port: 80, targetPort: 8080}]",
+            ),
+        ),
+        names=(port,),
+        facts={"port": port},
+    )
+
+
+@line_rule(
+    "too-many-files",
+    "too many open files|emfile|enfile",
+    r"too many open files|EMFILE|ENFILE",
+    source="errno EMFILE (24)",
+)
+def too_many_files(hit: Hit) -> Hypothesis | None:
+    """The limit of open files is reached."""
+    return Hypothesis(
+        FailureType.INVALID_CONFIGURATION,
+        f"The limit of open files (ulimit -n) is reached: too many open files{hit.at}: {hit.line}",
+        0.85,
+        (
+            high(
+                "Raise the limit of open files or close them",
+                f"Close files and connections after use{hit.at}, or raise the limit (ulimit -n, LimitNOFILE)",
+                "ulimit -n 65536",
+            ),
+        ),
+    )
+
+
+@scene_rule("died-of-signal", "wait(2): 128 + signal; kernel signals of broken native code")
+def signals(scene: Scene) -> Iterable[Hypothesis]:
+    """A crash in native code, known only by its signal."""
+    codes = [
+        (scene.evidence.exit_code, "exit_code"),
+        *((r.exit_code, f"replicas/{r.name}") for r in scene.evidence.replicas),
+    ]
+    codes += [(s.end_code, f"pods/{s.pod}") for pod in scene.pods() for s in container_states(pod)]
+    for code, source in codes:
+        number = code - 128 if code is not None and code > 128 else -code if code is not None and code < 0 else 0
+        if number not in _SIGNALS:
+            continue
+        name = _SIGNALS[number]
+        last = next((quoted(line) for d in scene.logs for line in reversed(d.lines) if line.strip()), "")
+        crash = _crash_line(scene)
+        after = f"; the last thing it printed is: {last}" if last else ""
+        yield Hypothesis(
+            FailureType.CODE_ERROR,
+            f"The process crashed with {name}, exit code {128 + number}: native code (a C/C++ extension or binary) broke{f': {crash}' if crash else after}",
+            0.88 if number in (11, 7, 4) else 0.6,
+            (high("Find the crash in the native code", f"Get a core dump or backtrace of the crash ({name.split()[0]}) and fix or upgrade the native module or library that broke; roll back what changed since the last good release", "ulimit -c unlimited; gdb -batch -ex bt PROGRAM core"),
+             medium("Look at changed native dependencies", "A native package built for another C library or CPU crashes like this: rebuild it in the image")),
+            citations=(Citation(source, f"exit code {code}"),),
+            component=scene.evidence.service or scene.step_name,
+        )  # fmt: skip
+
+
+@line_rule(
+    "native-abort",
+    "core dumped|segmentation fault|stack smashing|double free|free(): invalid|malloc(): |corrupted|terminate called|addresssanitizer|assertion `|bus error|illegal instruction|runtime error:",
+    r"Segmentation fault|stack smashing detected|double free|free\(\): invalid|malloc\(\): |corrupted (?:size|double)|terminate called after throwing an instance of '(?P<type>[^']+)'|AddressSanitizer: (?P<asan>[\w-]+)|(?P<where>[\w./-]+:\d+): .*Assertion [`'](?P<assertion>.+)' failed|Bus error|Illegal instruction|core dumped",
+    source="glibc's and libstdc++'s abort messages, sanitizers",
+)
+def native_abort(hit: Hit) -> Hypothesis | None:
+    """C and C++: the message with which a program is aborted."""
+    what = next((line.strip() for line in hit.document.lines[hit.index + 1 : hit.index + 3] if "what():" in line), "")
+    place = hit.get("where")
+    spot = re.search(r"#0 .* ([\w./-]+:\d+)", hit.document.window(hit.index, 0, 8))
+    place = place or (spot.group(1) if spot else "")
+    return Hypothesis(
+        FailureType.CODE_ERROR,
+        f"The native program crashed{f' at {place}' if place else ''}: {hit.line}{f' {quoted(what)}' if what else ''}",
+        0.84,
+        (
+            high(
+                f"Fix the crash{f' at {place}' if place else ''}",
+                f"Debug the native code with a core dump: {quoted(what or hit.line)} (memory error, invalid pointer, uncaught C++ exception or failed assertion)",
+                f"gdb -batch -ex bt PROGRAM core",
+            ),
+        ),
+        names=(place.split(":")[0],) if place else (),
+    )
+
+
+@line_rule(
+    "bad-option",
+    "unrecognized|unknown option|unknown flag|unknown argument|unknown command|invalid option|illegal option|no such option|flag provided but not defined|bad option|unexpected argument|no such command|unexpected option|unknown shorthand",
+    r"unrecogni[sz]ed (?:option|arguments?|command[- ]line)s?:?|unknown (?:option|flag|argument|command|shorthand)|invalid option|illegal option|no such (?:option|command)|flag provided but not defined|unexpected (?:argument|option)|Unrecognized (?:VM )?option",
+    source="getopt, argparse, click, cobra, clap, JVM",
+)
+def bad_option(hit: Hit) -> Hypothesis | None:
+    """The start command has an option that the program does not know."""
+    named = re.search(r"(?<![\w-])(-{1,2}[A-Za-z][\w.-]*|-XX:\S+)", hit.line.split(":", 1)[-1]) or re.search(
+        r"['\"`‘](\S+?)['\"`’]|: (\S+)$", hit.line
+    )
+    option = next((g for g in named.groups() if g), "") if named else ""
+    runtime = "VM option" in hit.line or "Unrecognized option" in hit.line
+    return Hypothesis(
+        FailureType.BAD_COMMAND if not runtime else FailureType.INVALID_CONFIGURATION,
+        f"The start command has an option that the program does not know: {option or hit.line}: {hit.line}",
+        0.82,
+        (
+            high(
+                f"Correct the option {option} in the start command",
+                f"Remove {option or 'the option'} or use the name that the installed version has (run it with --help)",
+                "PROGRAM --help",
+            ),
+            *align(hit.line.split(":")[0].strip()[:40] or "the program", "python", None)[:0],
+        ),
+        names=(option,),
+    )
+
+
+def _crash_line(scene: Scene) -> str:
+    for document in scene.logs:
+        for index in document.hits("fatal python error"):
+            return quoted(document.lines[index])
+    return ""
+
+
+def _port_in(text: str) -> str:
+    match = re.search(r"(?:port:?|PORT=|:::?|\*:|\d:|\]:|localhost:|0\.0\.0\.0:)\s*\(?(\d{2,5})\b(?!:)", text)
+    return match.group(1) if match and int(match.group(1)) <= 65535 else ""
+
+
+def _listens_twice(scene: Scene) -> str:
+    """The variable or name of a second listener that this release added."""
+    for lines in scene.change.added.values():
+        for line in lines:
+            match = (
+                re.search(r"\b(\w*[Pp]ort\w*|\w*PORT\w*)\b", line)
+                if re.search(r"listen|bind|port", line, re.IGNORECASE)
+                else None
+            )
+            if match:
+                return match.group(1)
+    return ""

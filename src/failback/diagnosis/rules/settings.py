@@ -1,0 +1,297 @@
+"""Settings: variables that are absent, values and files that are wrong."""
+
+from __future__ import annotations
+
+import re
+
+from failback.diagnosis.recommend import high, medium
+from failback.diagnosis.recommend.settings import correct_file, set_variable
+from failback.diagnosis.rule import Hit, Hypothesis, line_rule, quoted, trace_rule
+from failback.diagnosis.rules.files import path_in
+from failback.diagnosis.scene import Scene
+from failback.facts.document import Document
+from failback.facts.traces import Raised, Trace
+from failback.model.diagnosis import FailureType
+
+_NAME = r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|[A-Z]{3,}[A-Z0-9]*"
+_VARIABLE = (
+    rf"(?:environment|env|config(?:uration)?|required)[\w. ]{{0,40}}?(?:variables?|vars?|settings?|keys?)?\b[^\n]{{0,40}}?[:\s\"'`(\[{{$](?P<after>{_NAME})\b",
+    rf"\b(?P<before>{_NAME})[\"'`)\]}}]*:? (?:environment variable|env var|is (?:not set|required|missing|undefined|unset|empty|not defined|not configured)|must be (?:set|provided|defined|specified)|not set|not found in env|was not|has not been|missing|cannot be empty|needs to be|should be set|parameter not set|unbound variable|: unbound)",
+    rf"\b(?:missing|set|define|provide|specify|export|no|need|needs|requires?|without)\b[^\n]{{0,30}}?[\s\"'`$({{](?P<verb>{_NAME})\b",
+    rf"KeyError: '(?P<key>{_NAME})'",
+    rf"key not found: \"(?P<ruby>{_NAME})\"",
+    rf"[$][{{](?P<dollar>{_NAME})[}}]|\b(?P<unbound>\w+): (?:unbound variable|parameter (?:null or )?not set)",
+    rf"\b(?P<rust>{_NAME})\b[^\n]*: NotPresent|environment variable not found: ?\"?(?P<dotenv>\w+)",
+    rf"process\.env\.(?P<node>{_NAME})|os\.environ\[['\"](?P<py>{_NAME})|ENV\.fetch\(['\"](?P<rb>{_NAME})|getenv\(['\"](?P<c>{_NAME})",
+)
+_COMPILED = tuple(re.compile(pattern) for pattern in _VARIABLE)
+_COMMON = frozenset(
+    "ERROR FATAL WARN WARNING INFO DEBUG HTTP HTTPS JSON YAML URL URI API SQL GET POST PUT TCP UDP TLS SSL CRITICAL PANIC NULL NONE TRUE FALSE ENOENT EACCES ECONNREFUSED ETIMEDOUT ENOTFOUND UTC EOF CSS HTML XML DNS CPU RAM SIGTERM SIGKILL NODE_MODULE_VERSION DNS AND NOT THE SEVERE EMERG ALERT NOTICE SELECT INSERT TABLE".split()
+)
+
+
+@line_rule(
+    "variable-missing",
+    "env|not set|must be set|is required|is missing|missing|undefined|unbound variable|keyerror: '|key not found|notpresent|not provided|not configured|not defined|must be provided|must be defined|cannot be empty|unset|improperlyconfigured",
+    r"(?:environment|env)\b[^\n]{0,60}\b(?:missing|not set|not found|is not defined|required|unset|must|undefined|empty|absent|unavailable)|(?:missing|required|undefined|unset|no|not set|absent|expected|need)\b[^\n]{0,40}\b(?:environment|env)\b|KeyError: '[A-Z]|NotPresent\b|key not found: \"[A-Z]|unbound variable|parameter (?:null or )?not set|\b[A-Z][A-Z0-9]*_[A-Z0-9_]+[\"'`)]? (?:is|must|not|was|has|missing|environment|setting|cannot|needs|should|are|and)\b|[Mm]issing (?:required )?(?:config\w*|settings?|variables?|secrets?|keys?|values?|parameters?)?:? ?[\"'`]?[A-Z][A-Z0-9]*_[A-Z0-9_]+",
+    source="each language's way to read the environment; the words that services use when they check it",
+    flags=0,
+)
+def variable(hit: Hit) -> Hypothesis | None:
+    """An environment variable is needed and absent."""
+    line = hit.line
+    name = variable_in(hit.document.window(hit.index, 0, 1)) if "env" in line.lower() else variable_in(line)
+    if not name and hit.trace:
+        frame = hit.trace.own_frame()
+        name = variable_in(frame.code) if frame else ""
+    if not name or name in _COMMON or hit.document.role == "step" and hit.scene.step_type in ("quality", "security"):
+        return None
+    if name.startswith(("NODE_MODULE", "ERR_", "HTTP_", "SSL_", "TLS_", "CERT_")) and "env" not in line.lower():
+        return None
+    return _missing(name, hit, 0.93 if "_" in name else 0.86)
+
+
+def variable_in(text: str) -> str:
+    """The environment variable that a text speaks of; "" where it names none."""
+    for pattern in _COMPILED:
+        for match in pattern.finditer(text):
+            found = next((value for value in match.groups() if value), "")
+            if found and found not in _COMMON:
+                return found
+    return ""
+
+
+def _missing(name: str, hit: Hit, confidence: float) -> Hypothesis:
+    return Hypothesis(
+        FailureType.MISSING_CONFIGURATION,
+        f"The environment variable {name} is not set{hit.at}: {hit.line}",
+        confidence,
+        set_variable(name, hit.scene),
+        names=(name,),
+        facts={"variable": name},
+    )
+
+
+@line_rule(
+    "validation-fields",
+    "validation error",
+    r"(?P<count>\d+) validation errors? for (?P<model>\w+)",
+    source="pydantic's ValidationError",
+)
+def pydantic(hit: Hit) -> Hypothesis | None:
+    """pydantic-settings: fields that are required and absent, or have a wrong value."""
+    below = hit.document.lines[hit.index + 1 : hit.index + 40]
+    fields: list[tuple[str, str]] = []
+    for first, second in zip(below, below[1:], strict=False):
+        if re.fullmatch(r"[\w.\[\]-]+", first) and second.startswith("  "):
+            fields.append((first, second.strip()))
+    if not fields:
+        return None
+    settings = (
+        hit.trace is not None
+        and any("settings" in p for p in hit.trace.packages())
+        or "Settings" in hit.get("model")
+        or "Config" in hit.get("model")
+    )
+    absent = [
+        name for name, why in fields if "Field required" in why or "type=missing" in why or "field required" in why
+    ]
+    if absent:
+        names = ", ".join(absent)
+        upper = absent[0].upper()
+        where = "environment or settings file" if settings else "input"
+        first, *rest = set_variable(upper, hit.scene)
+        fix = high(
+            f"Set {upper} ({absent[0]})",
+            f"Define {names} in the {where}: {hit.get('model')} declares it as required, without a default. {first.description}",
+            first.example,
+        )
+        return Hypothesis(
+            FailureType.MISSING_CONFIGURATION,
+            f"Required setting {names} of {hit.get('model')} is missing: no environment variable {', '.join(a.upper() for a in absent)} is set{hit.at}: {quoted(fields[0][1])}",
+            0.93 if settings else 0.8,
+            (fix, *rest),
+            citations=hit.cited(hit.index + 1, hit.index + 2),
+            names=tuple(absent) + (upper,),
+            facts={"variable": upper},
+        )
+    shown = "; ".join(f"{name}: {why}" for name, why in fields[:3])
+    upper = fields[0][0].upper()
+    return Hypothesis(
+        FailureType.INVALID_CONFIGURATION if settings else FailureType.CODE_ERROR,
+        f"Invalid value of the setting {fields[0][0]} ({upper}) in {hit.get('model')}{hit.at}: {quoted(shown)}",
+        0.9 if settings else 0.62,
+        (
+            high(
+                f"Correct the value of {upper}",
+                f"{fields[0][0]} ({upper}) must be a valid value: {quoted(fields[0][1], 160)}. Set it to a value of the right type and format in the environment",
+                f"{upper}=<valid value>",
+            ),
+        ),
+        citations=hit.cited(hit.index + 1, hit.index + 2),
+        names=(fields[0][0], upper),
+    )
+
+
+@line_rule(
+    "placeholder-unresolved",
+    "could not resolve placeholder|unresolved placeholder",
+    r"Could not resolve placeholder '(?P<name>[^']+)'(?: in value \"(?P<value>[^\"]*)\")?",
+    source="Spring's PropertySourcesPlaceholderConfigurer",
+)
+def placeholder(hit: Hit) -> Hypothesis | None:
+    """Spring: a property that no source defines."""
+    name = hit.get("name")
+    variable = re.sub(r"[^A-Za-z0-9]+", "_", name).upper()
+    first, *rest = set_variable(variable, hit.scene)
+    fix = high(
+        f"Define the property {name} (environment variable {variable})",
+        f"Set {variable}, or add {name} to application.properties or application.yml of the active profile",
+        f"{first.example}\n# or in application.yml: {name}: <value>",
+    )
+    return Hypothesis(
+        FailureType.MISSING_CONFIGURATION,
+        f"The property {name} (environment variable {variable}) is not set: {hit.line}",
+        0.95,
+        (fix, *rest),
+        names=(name, variable),
+        facts={"variable": variable},
+    )
+
+
+_SYNTAX = (
+    r"(?:SyntaxError|JSONDecodeError|JsonParseException|JsonReaderException|JsonException|JsonSyntaxException|JSON::ParserError|ParseError|YAMLException|YAMLParseError|YAMLSyntaxError|YAMLSemanticError|ScannerError|ParserError|ComposerError|ConstructorError|MarkedYAMLException|Psych::SyntaxError|TOMLDecodeError|TomlDecodeError|TomlError|toml\.|ParsingError|MissingSectionHeaderError|DuplicateOptionError|DuplicateKeyError|InterpolationSyntaxError|SAXParseException|XMLSyntaxError)\b"
+    r"|in JSON at position|not valid JSON|invalid JSON|yaml: (?:line \d+|unmarshal|did not)|error (?:converting YAML|parsing)|invalid character .{1,8} (?:looking|after|in)|unexpected end of JSON|expected `?[,}\]:].{0,30} at line \d+|cannot (?:parse|unmarshal|decode)|failed to (?:parse|decode|unmarshal)|could not (?:parse|decode)|mapping values are not allowed|did not find expected|while (?:parsing|scanning) a|found character .* that cannot start|Malformed"
+)
+
+
+@line_rule(
+    "configuration-syntax",
+    "syntaxerror|jsondecodeerror|jsonparse|jsonreader|jsonexception|jsonsyntax|parsererror|parseerror|yaml|scannererror|composererror|constructorerror|psych|toml|parsingerror|missingsection|duplicateoption|interpolation|saxparse|xmlsyntax|in json|valid json|invalid json|error parsing|invalid character|end of json|at line|cannot parse|can't parse|failed to parse|failed to decode|could not parse|unmarshal|mapping values|did not find expected|while parsing|while scanning|cannot start|malformed|expected property name|parse config",
+    _SYNTAX,
+    source="the JSON, YAML, TOML, INI and XML parsers of the languages",
+)
+def syntax(hit: Hit) -> Hypothesis | None:
+    """A configuration file that does not parse. Source code that does not parse is another matter."""
+    line = hit.line
+    around = hit.document.window(hit.index, 2, 6)
+    file = _file_of(hit, around)
+    data = re.search(
+        r"json|yaml|toml|\bini\b|configparser|xml|\.conf\b|\.properties|\.env\b|config|mapping values|while (?:parsing|scanning)|Psych|unmarshal",
+        around,
+        re.IGNORECASE,
+    )
+    if not data or re.search(r"Unexpected token '?<'?|eslint|prettier|babel|webpack|is not a constructor", line):
+        return None
+    if (
+        hit.document.role == "step"
+        and hit.scene.step_type in ("quality", "security", "test")
+        and "yaml" not in around.lower()
+        and "json" not in around.lower()
+    ):
+        return None
+    if (
+        re.search(
+            r"^SyntaxError: (?:invalid syntax|Unexpected (?:identifier|token|reserved)|Invalid or unexpected token|missing \))",
+            line,
+        )
+        and "JSON" not in around
+    ):
+        return None
+    spot = re.search(
+        r"line (\d+)(?:,? ?(?:column|col) (\d+))?|at (\d+):(\d+)|:(\d+):(\d+)\b|\((\d+):(\d+)\)|position (\d+)",
+        around[around.find(line[:20]) if line[:20] in around else 0 :],
+    )
+    number = next((g for g in spot.groups()[:-1] if g), "") if spot else ""
+    kind = next(
+        (
+            name
+            for name, mark in (
+                ("JSON", r"json"),
+                ("YAML", r"ya?ml|mapping values|while (?:parsing|scanning)|psych"),
+                ("TOML", r"toml"),
+                ("XML", r"xml|sax"),
+                ("INI", r"ini\b|section|configparser"),
+            )
+            if re.search(mark, around, re.IGNORECASE)
+        ),
+        "configuration",
+    )
+    shown = hit.scene.in_release(file) if file else f"a {kind} configuration file"
+    hint = {
+        "JSON": "look for a missing or extra comma, a missing quote or brace",
+        "YAML": "quote values that contain a colon, use spaces and not tabs, and align the indentation",
+        "TOML": "quote strings and close brackets",
+    }.get(kind, "look at the line named in the message")
+    return Hypothesis(
+        FailureType.INVALID_CONFIGURATION,
+        f"{shown} is not valid {kind}{f' (line {number})' if number else ''}: it cannot be parsed, syntax error{hit.at}: {_with_next(hit)}",
+        0.92 if file else 0.86,
+        correct_file(
+            shown if file else f"the {kind} file", number, f"{kind} syntax; {hint} ({quoted(line, 120)})", hit.scene
+        ),
+        citations=hit.cited(),
+        names=(shown,) if file else (),
+        facts={"path": file},
+    )
+
+
+def _with_next(hit: Hit) -> str:
+    following = hit.document.lines[hit.index + 1].strip() if hit.index + 1 < len(hit.document.lines) else ""
+    return (
+        quoted(f"{hit.line} {following}")
+        if following.startswith(("in ", "at line", "line ")) and "at " not in following[:3]
+        else hit.line
+    )
+
+
+def _file_of(hit: Hit, around: str) -> str:
+    match = re.search(
+        r"[\"'`(\s:]((?:[\w.@/~-]*/)?[\w.@-]+\.(?:json5?|ya?ml|toml|ini|cfg|conf|properties|xml|env))\b", " " + around
+    )
+    if match:
+        return match.group(1)
+    found = path_in(hit.line)
+    return found if found.endswith((".json", ".yaml", ".yml", ".toml", ".ini", ".conf", ".xml", ".cfg")) else ""
+
+
+@trace_rule(
+    "value-invalid",
+    "the languages' conversions of text: int(), parseInt, Integer.parseInt, strconv",
+    "python|java|go|ruby|dotnet|rust",
+)
+def value(scene: Scene, document: Document, trace: Trace, root: Raised) -> Hypothesis | None:
+    """A setting that is there and cannot be converted: the code that read it names a variable."""
+    frame = trace.own_frame()
+    wrong = re.search(
+        r"invalid literal for int\(\) with base \d+: '(?P<py>[^']*)'|could not convert string to float: '(?P<fl>[^']*)'|For input string: \"(?P<java>[^\"]*)\"|parsing \"(?P<go>[^\"]*)\": invalid syntax|invalid value for Integer\(\): \"(?P<rb>[^\"]*)\"|Input string was not in a correct format|ParseIntError|invalid digit found|Invalid boolean value|The input string '(?P<net>[^']*)' was not in a correct format",
+        root.message,
+    )
+    if wrong is None:
+        return None
+    shown = next((v for v in wrong.groups() if v), "")
+    name = variable_in(frame.code) if frame else ""
+    if not name and frame:
+        named = re.search(
+            r"(?:environ|getenv|env|config|settings|conf|options|os\.environ\.get)\W+['\"](\w+)", frame.code
+        )
+        name = named.group(1) if named else ""
+    if (
+        not name
+        and not re.search(r"environ|getenv|config|setting", frame.code if frame else "", re.IGNORECASE)
+        and not scene.variable_in_change(shown if len(shown) > 2 else "")
+    ):
+        return None
+    what = (
+        f"The setting {name or 'read there'} has an invalid value {shown!r}"
+        if shown
+        else f"The setting {name or 'read there'} has an invalid value"
+    )
+    return Hypothesis(
+        FailureType.INVALID_CONFIGURATION,
+        f"{what} ({root.name}: {quoted(root.message)}) in {scene.place_of(trace)}",
+        0.88,
+        (high(f"Correct the value of {name or 'the setting'}", f"{name or 'The setting'} must be a valid number (it is {shown!r}): set a valid value in the environment or configuration file", f"{name or 'NAME'}=<number>"),
+         medium("Check the value when it is read", f"Name the variable in the error{', at ' + scene.place_of(trace)}")),
+        names=(name, shown),
+    )  # fmt: skip

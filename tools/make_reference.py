@@ -36,15 +36,17 @@ _HEAD = """# The plan, `failback.yaml`
 
 <!-- Made by tools/make_reference.py from src/failback/model/config_reference.yaml: change that file. -->
 
-A plan says what is deployed, by which steps, how it is judged and who is told. `failback init` writes one to start from,
-with a JSON Schema beside it for your editor; `failback plan` checks it and touches nothing.
+A plan says what is deployed, by which steps, how it is judged and who is told. `failback init` writes one to start
+from, with a JSON Schema beside it for your editor; `failback plan` checks it and touches nothing.
 
-- A key that is not on this page is an error, which names its line and the nearest known key. All problems are told at once.
+- A key that is not on this page is an error, which names its line and the nearest known key. All problems are told
+  at once.
 - Numbers have no unit: seconds, unless the key's name or this page says otherwise.
 - Relative paths start at the plan's own folder.
-- Texts that hold `${NAME}` are taken from the environment in these keys alone: `env`, `headers`, `image`, `webhook_url`,
-  `username`, `password`, `api_key` and `urls`. There, `{from_file: path}` and `{env: NAME, secret: false, default: text}`
-  may stand too. In any other key `${NAME}` is an error, except in commands, which a shell reads.
+- Texts that hold `${NAME}` are taken from the environment in these keys alone: `env`, `headers`, `image`,
+  `webhook_url`, `username`, `password`, `api_key` and `urls`. There, `{from_file: path}` and
+  `{env: NAME, secret: false, default: text}` may stand too. In any other key `${NAME}` is an error, except in commands
+  and in `body`, where it is left as it is.
 - A missing file or folder is an error, unless a step before the Deploy step names it in its command.
 - From Python the same keys are passed as mappings; `rollback_config`, `notification_config` and `backup` also to the
   executor itself, and win there key by key.
@@ -82,15 +84,15 @@ def _rows(known: Sequence[tuple[Key, Entry]], tops: Sequence[str]) -> Iterator[s
 
 
 def _reserved(known: Sequence[tuple[Key, Entry]]) -> Iterator[str]:
-    yield "The names and places of these keys are fixed beyond this version. Where one is not acted on yet, a plan that uses"
-    yield "it is refused, never half obeyed."
+    yield "The names and places of these keys are fixed beyond this version. If a use of one is not acted on yet, the"
+    yield "plan is refused, never half obeyed."
     yield ""
     yield "| key | in this version | what it is for |"
     yield "|---|---|---|"
     for key, entry in known:
         if entry.reserved or key.text in _RESERVED:
             text = (entry.text or entry.default_text).replace("|", "\\|")
-            yield f"| `{key.text}` | {'refused' if entry.reserved else 'acted on'} | {text} |"
+            yield f"| `{key.text}` | {'not yet: such a use is refused' if entry.reserved else 'acted on'} | {text} |"
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""Loads a plan from a file or from Python's mappings; every problem is told at once, with its line and what to write."""
+"""Loads a plan from a file or from Python's mappings; every problem is told at once, with its line and remedy."""
 
 from __future__ import annotations
 
@@ -89,16 +89,19 @@ def plan_from_mapping(
     folder: str | os.PathLike[str] | None = None,
     *,
     orchestrated: bool = False,
+    check_files: bool = True,
 ) -> LoadedPlan:
     """A plan as Python passes it: a mapping, a Plan, or the path of a plan file.
 
     `folder`: where relative paths start (default: the current one; a file's own for a path). With an orchestrator,
     keys of steps that failback does not know are handed on in `params`, and a plan without a target needs no service.
+    `check_files=False`: for a recorded plan, whose files may have gone since.
     Raises PlanNotFound, PlanError, TypeError for anything else.
     """
     if isinstance(plan, str | os.PathLike):
         file = Path(plan)
-        return load_text(_read(file), file=file, folder=_folder(folder), orchestrated=orchestrated)
+        raw = _read(file)
+        return load_text(raw, file=file, folder=_folder(folder), orchestrated=orchestrated, check_files=check_files)
     home = (_folder(folder) or Path()).absolute()
     if isinstance(plan, Plan):
         data: Mapping[str, Any] = plan.model_dump(mode="json", by_alias=True, exclude_unset=True)
@@ -106,7 +109,7 @@ def plan_from_mapping(
         data = _handed_on(plan) if orchestrated else plan
     else:
         raise TypeError(f"a plan is a mapping, a Plan or the path of a file, not {type(plan).__name__}")
-    made, problems = _examined(data, home, orchestrated, not_yet)
+    made, problems = _examined(data, home if check_files else None, orchestrated, not_yet)
     if made is None or problems:
         raise plan_error("the plan", [(one, None) for one in problems])
     return LoadedPlan(made, home, None, {}, made.digest())

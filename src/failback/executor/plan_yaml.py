@@ -41,7 +41,7 @@ class YamlProblem(Exception):
 
 @dataclass(slots=True)
 class Document:
-    """`data`: mappings, lists, PlainScalar, str and None. `values`, `keys`: path -> position of its value, of its key."""
+    """`data`: mappings, lists, PlainScalar, str, None. `values`, `keys`: path -> position of its value, of its key."""
 
     data: Any = None
     values: dict[Path, Position] = field(default_factory=dict)
@@ -182,7 +182,7 @@ class _Builder:
 
 def _scalar(node: yaml.Node) -> Any:
     text = str(node.value)
-    if node.style is not None:
+    if getattr(node, "style", None) is not None:  # quoted, or a block
         return text
     if str(node.tag).endswith(":null") or (_NULL.match(text) and not str(node.tag).endswith(":int")):
         return None

@@ -1,4 +1,4 @@
-"""What the commented example says about each key: its description, default and example. The reference is made from it."""
+"""What the commented example says about each key: its description, default and example."""
 
 from __future__ import annotations
 

@@ -1,0 +1,374 @@
+"""Go, Rust, Ruby, PHP and .NET: what ends their programs."""
+
+from __future__ import annotations
+
+import re
+
+from failback.diagnosis.recommend import commit, high, medium
+from failback.diagnosis.recommend.files import add_file
+from failback.diagnosis.recommend.packages import align, changed, install
+from failback.diagnosis.rule import Hit, Hypothesis, line_rule, quoted, trace_rule
+from failback.diagnosis.scene import Scene
+from failback.facts.document import Document
+from failback.facts.traces import Raised, Trace
+from failback.model.diagnosis import FailureType, Recommendation
+
+
+def _fix(scene: Scene, file: str, line: int, said: str, advice: str = "") -> tuple[Recommendation, ...]:
+    return (
+        high(
+            f"Fix {file} line {line}" if line else f"Fix {file or 'the error'}",
+            f"{quoted(said)}. {advice or 'Check the value before it is used, or handle the case'}",
+            f"$EDITOR {file} +{line}" if file else "",
+        ),
+        commit(file or ".", f"Fix {file}"),
+    )
+
+
+@trace_rule("go-panic", "the Go runtime's panics", "go")
+def go_panic(scene: Scene, document: Document, trace: Trace, root: Raised) -> Hypothesis | None:
+    """panic: and fatal error:."""
+    if re.search(
+        r"connection refused|no such host|i/o timeout|permission denied|no such file|address already in use|out of memory",
+        root.message,
+    ):
+        return None
+    frame = trace.own_frame()
+    spot = f"{scene.in_release(frame.file)}:{frame.line}" if frame else ""
+    runtime = (
+        "runtime error" in root.message
+        or "nil map" in root.message
+        or "interface conversion" in root.message
+        or root.type == "fatal error"
+        or "closed channel" in root.message
+    )
+    return Hypothesis(
+        FailureType.CODE_ERROR,
+        f"Go {root.type}: {quoted(root.message)}{f' at {spot}' if spot else ''}",
+        0.88 if runtime else 0.66,
+        _fix(
+            scene,
+            scene.in_release(frame.file) if frame else "",
+            frame.line if frame else 0,
+            f"{root.type}: {root.message}",
+            "Check for nil, the index or the map before use",
+        ),
+        names=(scene.in_release(frame.file),) if frame else (),
+    )
+
+
+@trace_rule("rust-panic", "Rust's panics", "rust")
+def rust_panic(scene: Scene, document: Document, trace: Trace, root: Raised) -> Hypothesis | None:
+    """thread 'main' panicked at."""
+    if re.search(r"ConnectionRefused|os error|NotPresent|failed to lookup address|environment variable", root.message):
+        return None
+    frame = trace.own_frame() or (root.frames[0] if root.frames else None)
+    spot = frame.place if frame else ""
+    own = re.search(
+        r"out of bounds|unwrap\(\)|overflow|divide by zero|None|not a char boundary|RefCell|already borrowed|unreachable|not implemented",
+        root.message,
+    )
+    return Hypothesis(
+        FailureType.CODE_ERROR,
+        f"Rust panic at {spot}: {quoted(root.message)}",
+        0.86 if own else 0.68,
+        _fix(
+            scene,
+            scene.in_release(frame.file) if frame else "",
+            frame.line if frame else 0,
+            root.message,
+            "Check the index or bounds and handle None and Err instead of unwrap() or expect()",
+        ),
+        names=(scene.in_release(frame.file),) if frame else (),
+    )
+
+
+@line_rule(
+    "ruby-load",
+    "cannot load such file|could not find |bundler::gemnotfound|gem::missingspec|gem::loaderror|uninitialized constant|your ruby version is|you must use bundler",
+    r"cannot load such file -- (?P<file>\S+)|Could not find (?:gem '(?P<gem>[\w-]+)|(?P<gem2>[\w-]+)-(?P<ver>\d[\w.]*)(?:,| in))|Gem::(?:MissingSpecError|LoadError)[^\n]*'(?P<gem3>[\w-]+)'|Your Ruby version is (?P<have>[\d.]+), but your Gemfile specified (?P<want>[\d.~> ]+)|You have already activated (?P<act>\S+) (?P<actv>[\d.]+), but your Gemfile requires \S+ (?P<reqv>[\d.]+)",
+    source="Ruby's require, RubyGems, Bundler",
+)
+def ruby_load(hit: Hit) -> Hypothesis | None:
+    """A gem or file that cannot be loaded, a Ruby of another version."""
+    scene = hit.scene
+    if hit.get("have"):
+        return Hypothesis(
+            FailureType.VERSION_INCOMPATIBILITY,
+            f"The Ruby version does not fit: {hit.get('have')} is installed, the Gemfile wants {hit.get('want')}: {hit.line}",
+            0.95,
+            (
+                high(
+                    f"Use Ruby {hit.get('want').strip()}",
+                    f"Change the base image to Ruby {hit.get('want').strip()}, or the version in the Gemfile to {hit.get('have')}",
+                    f"FROM ruby:{hit.get('want').strip(' ~>')}-slim",
+                ),
+            ),
+            names=("ruby",),
+        )
+    if hit.get("act"):
+        gem = hit.get("act")
+        return Hypothesis(
+            FailureType.VERSION_INCOMPATIBILITY,
+            f"Two versions of the gem {gem}: {hit.get('actv')} is active, the Gemfile requires {hit.get('reqv')}: {hit.line}",
+            0.92,
+            align(
+                gem,
+                "ruby",
+                changed(scene, gem),
+                "",
+                f"Start with bundle exec, or align the version of {gem} (bundle update {gem})",
+            ),
+            names=(gem,),
+        )
+    file = hit.get("file")
+    if file and (file.startswith(("/", ".")) or scene.change.touches(f"{file}.rb")):
+        path = scene.in_release(file if file.endswith(".rb") else f"{file}.rb")
+        return Hypothesis(
+            FailureType.MISSING_FILE,
+            f"The application's file {path} is missing from the release (cannot be loaded){hit.at}: {hit.line}",
+            0.9,
+            add_file(path, scene),
+            names=(path,),
+        )
+    gem = hit.get("gem") or hit.get("gem2") or hit.get("gem3") or (file.split("/")[0] if file else "")
+    if not gem:
+        return None
+    return Hypothesis(
+        FailureType.MISSING_DEPENDENCY,
+        f"The gem {gem} is not installed{hit.at}: {hit.line}",
+        0.92,
+        install(gem, "ruby"),
+        names=(gem,),
+    )
+
+
+@trace_rule("ruby-exception", "Ruby's exceptions", "ruby")
+def ruby_exception(scene: Scene, document: Document, trace: Trace, root: Raised) -> Hypothesis | None:
+    """Any other Ruby exception."""
+    if root.name in ("LoadError", "GemNotFound") or re.search(r"ECONN|ENOENT|EACCES|EADDR", root.type):
+        return None
+    frame = trace.own_frame()
+    said = f"{root.type}: {root.message}"
+    return Hypothesis(
+        FailureType.CODE_ERROR,
+        f"Uncaught {quoted(said)}{f' at {scene.in_release(frame.file)}:{frame.line}' if frame else ''}",
+        0.8 if frame else 0.55,
+        _fix(scene, scene.in_release(frame.file) if frame else "", frame.line if frame else 0, said),
+        names=(scene.in_release(frame.file),) if frame else (),
+    )
+
+
+@line_rule(
+    "php-fatal",
+    'fatal error:|parse error:|class "|call to undefined|failed opening required|require an extension|requires ext-|requires php',
+    r"(?P<kind>Fatal|Parse) error: +(?:Uncaught )?(?P<what>.+?) in (?P<file>/?[\w./-]+\.php)(?: on line |:)(?P<line>\d+)|Your Composer dependencies require (?:a PHP version \"(?P<php>[^\"]+)\"|the following PHP extensions to be installed: (?P<ext>.+))",
+    source="the Zend engine; Composer's platform check",
+)
+def php(hit: Hit) -> Hypothesis | None:
+    """PHP's fatal errors and Composer's platform check."""
+    scene = hit.scene
+    if hit.get("php"):
+        return Hypothesis(
+            FailureType.VERSION_INCOMPATIBILITY,
+            f"The PHP version does not fit the dependencies: they require PHP {hit.get('php')}: {hit.line}",
+            0.95,
+            (
+                high(
+                    f"Use PHP {hit.get('php')}",
+                    "Change the base image to this PHP version (upgrade), or install dependencies for the PHP version that runs (config.platform.php)",
+                    f"FROM php:{re.sub(r'[^0-9.]', '', hit.get('php'))}-fpm",
+                ),
+            ),
+            names=("php",),
+        )
+    if hit.get("ext"):
+        return Hypothesis(
+            FailureType.MISSING_DEPENDENCY,
+            f"PHP extensions are not installed: {hit.get('ext')}: {hit.line}",
+            0.95,
+            (
+                high(
+                    f"Install the PHP extension {hit.get('ext')}",
+                    "Add it to the image",
+                    f"RUN docker-php-ext-install {hit.get('ext').replace(',', ' ')}",
+                ),
+            ),
+        )
+    what, file = hit.get("what"), scene.in_release(hit.get("file"))
+    required = re.search(r"Failed opening required '([^']+)'", what)
+    if required:
+        path = scene.in_release(required.group(1))
+        if "vendor/autoload" in path:
+            return Hypothesis(
+                FailureType.MISSING_DEPENDENCY,
+                f"The Composer packages are not installed: {path} is missing ({file}:{hit.get('line')})",
+                0.94,
+                (
+                    high(
+                        "Install the Composer packages in the build",
+                        "Run composer install --no-dev and include vendor/ in the image or release",
+                        "RUN composer install --no-dev --optimize-autoloader",
+                    ),
+                ),
+            )
+        return Hypothesis(
+            FailureType.MISSING_FILE,
+            f"The file {path} is missing from the release, required by {file}:{hit.get('line')}: {quoted(what)}",
+            0.94,
+            add_file(path, scene),
+            names=(path,),
+        )
+    extension = re.search(
+        r"Call to undefined function (?P<fn>(?:mb_|mysqli?_|curl_|gd|image|bc|intl|pg_|simplexml|xml|ldap_|sodium_|apcu_)\w*)\(|Class \"(?P<cls>PDO|Redis|Memcached|Imagick|mysqli|SoapClient|ZipArchive|IntlDateFormatter|NumberFormatter|MongoDB\\\S+)\" not found|could not find driver",
+        what,
+    )
+    if extension:
+        name = extension.group("fn") or extension.group("cls") or "the database driver"
+        return Hypothesis(
+            FailureType.MISSING_DEPENDENCY,
+            f"A PHP extension is not installed: {name} is unknown ({file}:{hit.get('line')}): {quoted(what)}",
+            0.9,
+            (
+                high(
+                    f"Install the PHP extension that has {name}",
+                    "Add it to the image (docker-php-ext-install, pecl) and enable it",
+                    "RUN docker-php-ext-install pdo_mysql",
+                ),
+            ),
+        )
+    missing_class = re.search(r"Class \"([^\"]+)\" not found", what)
+    name = missing_class.group(1) if missing_class else ""
+    if name and "\\" in name and scene.change.dependencies:
+        return Hypothesis(
+            FailureType.VERSION_INCOMPATIBILITY,
+            f"The class {name} does not exist in the installed packages ({scene.change.dependencies[0].text}): {file}:{hit.get('line')}",
+            0.82,
+            align(scene.change.dependencies[0].name, "php", scene.change.dependencies[0]),
+            names=(scene.change.dependencies[0].name,),
+        )
+    kind = "Syntax error" if hit.get("kind").lower() == "parse" else "Fatal error"
+    return Hypothesis(
+        FailureType.CODE_ERROR,
+        f"PHP {kind} in {file}:{hit.get('line')}: {quoted(what)}",
+        0.88,
+        _fix(scene, file, int(hit.get("line")), what),
+        names=(file,),
+    )
+
+
+@line_rule(
+    "dotnet-load",
+    "could not load file or assembly|you must install or update .net|framework 'microsoft|methodaccess|missingmethodexception|typeloadexception|dllnotfoundexception|it was not possible to find any compatible framework|deps.json",
+    r"Could not load file or assembly '(?P<asm>[^',]+)(?:, Version=(?P<ver>[\d.]+))?|Framework: '(?P<fw>[^']+)', version '(?P<fv>[^']+)'|framework '(?P<fw2>[^']+)', version '(?P<fv2>[^']+)'|MissingMethodException: (?P<mm>.+)|TypeLoadException: (?P<tl>.+)|Unable to load (?:shared library|DLL) '(?P<dll>[^']+)'",
+    source=".NET's host and loader",
+)
+def dotnet_load(hit: Hit) -> Hypothesis | None:
+    """An assembly, a framework or a native library that .NET cannot load."""
+    scene = hit.scene
+    framework = hit.get("fw") or hit.get("fw2")
+    if framework:
+        version = hit.get("fv") or hit.get("fv2")
+        return Hypothesis(
+            FailureType.VERSION_INCOMPATIBILITY,
+            f".NET {version} ({framework}) is not installed where the application runs: {hit.line}",
+            0.95,
+            (
+                high(
+                    f"Run on .NET {version}",
+                    f"Use the runtime image of .NET {version}, or target the framework that is installed (TargetFramework)",
+                    f"FROM mcr.microsoft.com/dotnet/aspnet:{'.'.join(version.split('.')[:2])}",
+                ),
+            ),
+        )
+    if hit.get("dll"):
+        return Hypothesis(
+            FailureType.MISSING_DEPENDENCY,
+            f"The native library {hit.get('dll')} is not installed: {hit.line}",
+            0.92,
+            (
+                high(
+                    f"Install {hit.get('dll')} in the image",
+                    "Add the system package that holds the library",
+                    f"RUN apt-get update && apt-get install -y {hit.get('dll').lower()}",
+                ),
+            ),
+        )
+    if hit.get("mm") or hit.get("tl"):
+        what = hit.get("mm") or hit.get("tl")
+        name = what.split(".")[0].strip("' ")
+        return Hypothesis(
+            FailureType.VERSION_INCOMPATIBILITY,
+            f"Incompatible assembly versions: {quoted(what)}{hit.at}",
+            0.88,
+            align(name, "dotnet", changed(scene, name)),
+            names=(name,),
+        )
+    name, version = hit.get("asm"), hit.get("ver")
+    different = "manifest definition does not match" in hit.document.window(hit.index, 0, 1)
+    kind = FailureType.VERSION_INCOMPATIBILITY if different else FailureType.MISSING_DEPENDENCY
+    return Hypothesis(
+        kind,
+        f"The assembly {name}{' ' + version if version else ''} {'is there in another version' if different else 'is missing from the release'}: {hit.line}",
+        0.92,
+        (
+            high(
+                f"Ship the assembly {name}",
+                f"Add or align the package that contains {name}{' in version ' + version if version else ''} and publish the whole output folder (dotnet publish), not only the main dll",
+                f"dotnet add package {name}{' --version ' + version if version else ''} && dotnet publish -c Release",
+            ),
+        ),
+        names=(name,),
+    )
+
+
+@trace_rule("dotnet-exception", ".NET's exceptions", "dotnet")
+def dotnet_exception(scene: Scene, document: Document, trace: Trace, root: Raised) -> Hypothesis | None:
+    """Any other .NET exception."""
+    frame = trace.own_frame()
+    said = f"{root.type}: {root.message}".rstrip(": ")
+    activate = re.search(
+        r"Unable to resolve service for type '([^']+)' while attempting to activate '([^']+)'", root.message
+    )
+    if activate:
+        return Hypothesis(
+            FailureType.CODE_ERROR,
+            f"The service {activate.group(1)} is not registered, and {activate.group(2)} needs it: {quoted(said)}",
+            0.88,
+            (
+                high(
+                    f"Register {activate.group(1)}",
+                    "Add it to the services before the application is built",
+                    f"builder.Services.AddScoped<{activate.group(1).rsplit('.', 1)[-1]}>();",
+                ),
+            ),
+        )
+    spot = f"{scene.in_release(frame.file)}:{frame.line}" if frame else ""
+    return Hypothesis(
+        FailureType.CODE_ERROR,
+        f"Unhandled {quoted(said)}{f' at {spot}' if spot else ''}",
+        0.76 if frame else 0.52,
+        _fix(scene, scene.in_release(frame.file) if frame else "", frame.line if frame else 0, said),
+        names=(scene.in_release(frame.file),) if frame else (),
+    )
+
+
+@line_rule(
+    "bare-exception",
+    "error: |exception: |unhandled exception|uncaught|panic: |fatal: |fatal error",
+    r"^(?:\S+ )?(?:Unhandled exception\.?|Uncaught|Fatal:?|FATAL:?|panic:)?[ :]*(?P<type>[\w.]*(?:Error|Exception))\b: (?P<message>.+)",
+    source="an exception printed without its trace",
+)
+def bare(hit: Hit) -> Hypothesis | None:
+    """An exception without a trace: weak, but better than nothing."""
+    if hit.trace or hit.document.role == "step" and hit.scene.step_type not in ("deploy", "verify", "docker", "build"):
+        return None
+    return Hypothesis(
+        FailureType.CODE_ERROR,
+        f"{hit.get('type')}: {quoted(hit.get('message'))}",
+        0.45,
+        (
+            high(f"Fix what raises {hit.get('type')}", quoted(hit.get("message"))),
+            medium("Print the stack trace", "The log shows the error without the place where it was raised"),
+        ),
+    )

@@ -178,9 +178,10 @@ def rustc(hit: Hit) -> Hypothesis | None:
     helped = re.search(r"= ?help: (.+)|help: (.+)", below)
     advice = f"{(helped.group(1) or helped.group(2)) if helped else 'Correct the source at this line'}{f'; convert the type, for example with a cast (as {expected.group(1)})' if expected and expected.group(1) else ''}"
     clippy = "clippy::" in below
+    code = f" ({hit.get('code')})" if hit.get("code") else ""
     return Hypothesis(
         FailureType.QUALITY_VIOLATION if clippy else FailureType.BUILD_FAILURE,
-        f"{'clippy' if clippy else 'Compilation'} fails in {hit.get('file')}:{hit.get('line')}: {quoted(hit.get('what'))}{types}{f' ({hit.get('code')})' if hit.get('code') else ''}",
+        f"{'clippy' if clippy else 'Compilation'} fails in {hit.get('file')}:{hit.get('line')}: {quoted(hit.get('what'))}{types}{code}",
         0.95,
         repair(hit.scene, hit.get("file"), hit.get("line"), f"{hit.get('what')}{types}", advice),
         names=(hit.get("file"),),
@@ -418,6 +419,7 @@ def make(hit: Hit) -> Hypothesis | None:
     target = hit.get("target")
     if target:
         needed = f", needed by {hit.get('by')}" if hit.get("by") else ""
+        where = f" where {hit.get('by')} needs it" if hit.get("by") else ""
         return Hypothesis(
             FailureType.BUILD_FAILURE,
             f"make has no rule to make {target}{needed}, and the file does not exist: {hit.line}",
@@ -425,7 +427,7 @@ def make(hit: Hit) -> Hypothesis | None:
             (
                 high(
                     f"Add a rule or the file for {target}",
-                    f"Write a rule for the target {target} in the Makefile, correct its name{f' where {hit.get('by')} needs it' if hit.get('by') else ''}, or add the missing file {target}",
+                    f"Write a rule for the target {target} in the Makefile, correct its name{where}, or add the missing file {target}",
                     f"{target}:\n\t<command that makes it>",
                 ),
                 commit("Makefile", f"Make {target}"),
@@ -520,9 +522,10 @@ def dotnet_build(hit: Hit) -> Hypothesis | None:
             names=(name, file),
         )
     name = re.search(r"'([^']+)'", what)
+    spot = f":{hit.get('line')}" if hit.get("line") else ""
     return Hypothesis(
         FailureType.BUILD_FAILURE,
-        f"Compilation fails in {file or 'the project'}{f':{hit.get('line')}' if hit.get('line') else ''} ({code}): {quoted(what)}",
+        f"Compilation fails in {file or 'the project'}{spot} ({code}): {quoted(what)}",
         0.94,
         repair(
             hit.scene,

@@ -9,6 +9,7 @@ from failback.diagnosis.recommend.files import add_file
 from failback.diagnosis.recommend.packages import align, changed, install
 from failback.diagnosis.rule import Hit, Hypothesis, line_rule, quoted, trace_rule
 from failback.diagnosis.scene import Scene
+from failback.facts.change import DependencyChange
 from failback.facts.document import Document
 from failback.facts.packages import is_node_builtin, package_of
 from failback.facts.traces import Raised, Trace
@@ -111,11 +112,11 @@ def es_module(hit: Hit) -> Hypothesis | None:
     module = re.search(r"requested module '([^']+)'", around)
     if not package and module:
         package = _package(module.group(1)) if not module.group(1).startswith(".") else ""
-    change = scene_change = changed(hit.scene, package)
+    change = changed(hit.scene, package)
     own = hit.scene.in_release(hit.get("from").rstrip(".")) if hit.get("from") else hit.place
     if not package:
         return Hypothesis(
-            FailureType.CODE_ERROR if scene_change is None else FailureType.VERSION_INCOMPATIBILITY,
+            FailureType.CODE_ERROR if change is None else FailureType.VERSION_INCOMPATIBILITY,
             f"ES module and CommonJS syntax are mixed{f' in {own}' if own else ''}: {hit.line}",
             0.8,
             (high("Use one module system", f"Set \"type\": \"module\" in package.json or name the file .mjs to use import; or use require() / build to CommonJS{f' ({own})' if own else ''}", 'npm pkg set type=module'),),
@@ -268,7 +269,7 @@ def exception(scene: Scene, document: Document, trace: Trace, root: Raised) -> H
         r"(?P<what>[\w.$]+) is not a (?:function|constructor)|Cannot read propert(?:y|ies) .*|Class extends value",
         root.message,
     )
-    change = _changed_package(scene, frame.place if frame else "", root.message)
+    change = _changed_package(scene, frame.place if frame else "")
     if change and (not_function or (innermost and innermost.package)):
         return Hypothesis(
             FailureType.VERSION_INCOMPATIBILITY,
@@ -316,7 +317,7 @@ def exception(scene: Scene, document: Document, trace: Trace, root: Raised) -> H
     )
 
 
-def _changed_package(scene: Scene, place: str, message: str):  # type: ignore[no-untyped-def]
+def _changed_package(scene: Scene, place: str) -> DependencyChange | None:
     """The one dependency that this release changed, when it can be what the error speaks of."""
     if not scene.change.dependencies:
         return None

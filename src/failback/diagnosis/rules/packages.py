@@ -6,12 +6,12 @@ import re
 
 from failback.diagnosis.recommend import commit, high, medium
 from failback.diagnosis.rule import Hit, Hypothesis, line_rule, quoted
-from failback.model.diagnosis import FailureType
+from failback.model.diagnosis import FailureType, Recommendation
 
 _RESOLUTION = FailureType.DEPENDENCY_RESOLUTION
 
 
-def _versions(name: str, manifest: str, advice: str, command: str):  # type: ignore[no-untyped-def]
+def _versions(name: str, manifest: str, advice: str, command: str) -> tuple[Recommendation, ...]:
     return (
         high(f"Correct the version of {name} in {manifest}", advice, command),
         commit(manifest, f"Correct the version of {name}"),
@@ -377,12 +377,13 @@ def npm_network(hit: Hit) -> Hypothesis | None:
         want = hit.get("want") or (
             m.group(1) if (m := re.search(r"Required: (\{.*\})|required: (\{.*\})", around)) and m.group(1) else ""
         )
+        got = f", got {hit.get('got')}" if hit.get("got") else ""
         who = re.search(
             r"(?:package: '|Not compatible with your version of node/npm: |error )([@\w./-]+@[\w.-]+)", around
         )
         return Hypothesis(
             FailureType.VERSION_INCOMPATIBILITY,
-            f"{who.group(1) if who else 'A package'} does not support this Node.js version: it wants {want or 'another'}{f', got {hit.get('got')}' if hit.get('got') else ''}: {hit.line}",
+            f"{who.group(1) if who else 'A package'} does not support this Node.js version: it wants {want or 'another'}{got}: {hit.line}",
             0.9,
             (
                 high(

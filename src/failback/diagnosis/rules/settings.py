@@ -82,9 +82,9 @@ def pydantic(hit: Hit) -> Hypothesis | None:
     """pydantic-settings: fields that are required and absent, or have a wrong value."""
     below = hit.document.lines[hit.index + 1 : hit.index + 40]
     fields: list[tuple[str, str]] = []
-    for first, second in zip(below, below[1:], strict=False):
-        if re.fullmatch(r"[\w.\[\]-]+", first) and second.startswith("  "):
-            fields.append((first, second.strip()))
+    for field, reason in zip(below, below[1:], strict=False):
+        if re.fullmatch(r"[\w.\[\]-]+", field) and reason.startswith("  "):
+            fields.append((field, reason.strip()))
     if not fields:
         return None
     settings = (

@@ -47,7 +47,7 @@ from, with a JSON Schema beside it for your editor; `failback plan` checks it an
   `webhook_url`, `username`, `password`, `api_key` and `urls`. There, `{from_file: path}` and
   `{env: NAME, secret: false, default: text}` may stand too. In any other key `${NAME}` is an error, except in commands
   and in `body`, where it is left as it is.
-- A missing file or folder is an error, unless a step before the Deploy step names it in its command.
+- A missing file or folder is an error, unless a step says in its command that it makes it (`mkdir -p dist`).
 - From Python the same keys are passed as mappings; `rollback_config`, `notification_config` and `backup` also to the
   executor itself, and win there key by key.
 """

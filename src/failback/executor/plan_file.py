@@ -80,7 +80,7 @@ def load_text(
     plan, problems = _examined(document.data, files, orchestrated, reserved)
     found += [(one, document.position(one.where, at_key=one.at_key)) for one in problems]
     if plan is None or found:
-        raise plan_error(name, found, text)
+        raise plan_error(name, found, text, document.values)
     return LoadedPlan(plan, home, file.absolute() if file else None, _positions(document, plan), plan.digest())
 
 
@@ -194,9 +194,8 @@ def _examined(
         return None, [Problem((), f"should be a mapping with keys as {keys}.")]
     if any(not isinstance(key, str) for key in data):
         return None, [Problem((), "should be a mapping whose keys are texts.")]
-    if not any(data.get(key) is not None for key in ("service", "services", "target", "steps")):
-        close = [Problem((), "is no plan: it has neither `service` nor `steps`.")]
-        return None, [*_validated(data)[1], *close]
+    if not any(key in known_keys(()) for key in data):
+        return None, [Problem((), "is no plan: it has no key of one. It should have `service` and `steps`.")]
     try:
         plan, problems = _validated(data)
         problems += check(data, orchestrated=orchestrated)

@@ -16,9 +16,9 @@ _ENTRIES_MAX = 2000
 
 
 def missing_files(data: Mapping[str, Any], folder: Path) -> list[Problem]:
-    """A Problem for each. What a step before the Deploy step names in its command may be made by that step."""
+    """A Problem for each. A step before the Deploy step may say in its command that it makes the folder."""
     made = [
-        command for _, step in steps_of(data) if step.get("type") != "deploy" for command in _words(step.get("run"))
+        command for _, step in steps_of(data) if step.get("type") != "deploy" for command in _commands(step.get("run"))
     ]
     found: list[Problem] = []
     for where, path, kind in _named(data):
@@ -105,17 +105,21 @@ def _hint(full: Path, kind: str) -> str:
     close = nearest(full.name, names)
     if close:
         return f" Did you mean {shown(close)}?"
-    return " If a step makes it, name it in that step's command." if kind != "from_file" else ""
+    return f" If a step makes it, let its command say so: mkdir -p {full.name}." if kind != "from_file" else ""
 
 
-def _words(run: Any) -> list[str]:
-    texts = [run] if isinstance(run, str) else run if isinstance(run, list | tuple) else []
-    return [str(text) for text in texts if isinstance(text, str)]
+def _commands(run: Any) -> list[str]:
+    if isinstance(run, list | tuple):
+        return [" ".join(str(word) for word in run if isinstance(word, str))]
+    return [str(run)] if isinstance(run, str) else []
 
 
 def _is_made(path: str, commands: list[str]) -> bool:
-    """Whether a command names the path (or its last part, for one that is made below its own folder)."""
+    """Whether a command says that it makes the path, as in `mkdir -p dist` or `go build -o bin/app`."""
     name = Path(path).name
     if not name:
         return False
-    return any(re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", command) for command in commands)
+    word = rf"(?<![\w.-]){re.escape(name)}(?![\w-])"
+    makes = rf"\b(?:mkdir|cp|mv|rsync|install|unzip|tar|git clone|tee|touch)\b[^;&|\n]*{word}"
+    writes = rf"(?:(?:^|\s)(?:-o|-d|-C|--out\S*|--target|--prefix|--dest\S*|--dist\S*)[ =]?|>\s*)\S*?{word}"
+    return any(re.search(makes, command) or re.search(writes, command) for command in commands)

@@ -19,6 +19,7 @@ from pydantic_core import PydanticCustomError, core_schema
 
 TEXT_CHARS_MAX = 10_000
 ITEMS_MAX = 1000
+DATA_DEPTH_MAX = 40
 
 
 class PlainScalar(str):
@@ -120,6 +121,13 @@ def as_number(value: object) -> float | int | None:
     return None
 
 
+def number_text(value: object) -> object:
+    """A number that Python code passed where a text is meant, as that text; anything else as it is."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 10**40:
+        return value  # Python refuses to write integers of thousands of digits
+    return str(value)
+
+
 def number(
     what: str, *, least: float, most: float, above: bool = False, whole: bool = False, unit_s: float | None = None
 ) -> Checked:
@@ -128,7 +136,7 @@ def number(
 
     def check(value: object) -> float | int:
         found = as_number(value)
-        if found is None or not math.isfinite(found):
+        if found is None or (isinstance(found, float) and not math.isfinite(found)):
             wrong(f"should be {what}, got {shown(value)}.{_number_hint(value, unit_s)}")
         if not least <= found <= most or (above and found == least):
             wrong(f"should be {what}, {bounds}, got {shown(found)}.")
@@ -152,18 +160,20 @@ def _number_hint(value: object, unit_s: float | None) -> str:
     return ""
 
 
-def plain_data(value: Any) -> Any:
+def plain_data(value: Any, depth: int = 0) -> Any:
     """Free data as JSON has it: scalars of a plan file become what they look like. Raises the error of a field."""
+    if depth > DATA_DEPTH_MAX:
+        wrong(f"should be nested at most {DATA_DEPTH_MAX} deep.")
     if isinstance(value, PlainScalar):
         if value in ("true", "false"):
             return value == "true"
         found = as_number(value)
-        return str(value) if found is None or not math.isfinite(found) else found
+        return str(value) if found is None or not abs(found) < 2**63 else found
     if isinstance(value, Mapping):
-        return {str(name): plain_data(entry) for name, entry in value.items()}
+        return {str(name): plain_data(entry, depth + 1) for name, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [plain_data(entry) for entry in value]
-    if value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return [plain_data(entry, depth + 1) for entry in value]
+    if value is None or isinstance(value, str | bool) or (isinstance(value, int | float) and abs(value) < 2**63):
         return value
     wrong(f"should hold texts, numbers, true, false, lists and mappings alone, got {shown(value)}.")
 
@@ -204,8 +214,8 @@ def text(
     shape = None if pattern is None else re.compile(pattern, re.ASCII)
 
     def check(value: object) -> str:
-        if numbers and isinstance(value, int) and not isinstance(value, bool):
-            value = str(value)
+        if numbers:
+            value = number_text(value)
         if not isinstance(value, str):
             wrong(f"should be {what}, got {shown(value)}.")
         if not value and not empty:

@@ -121,8 +121,12 @@ def _deploy_problems(data: Mapping[str, Any], orchestrated: bool) -> Iterator[Pr
     services = _mapping(data.get("services"))
     own = data.get("service")
     rolled_out: dict[str, int] = {}
+    deploys = [place for place, step in steps_of(data) if step.get("type") == "deploy"]
+    if _has_target(data) and steps_of(data) and not deploys:
+        message = "should have a step of type deploy: otherwise nothing is deployed to the target."
+        yield Problem(("steps",), message, at_key=True)
     for place, step in steps_of(data):
-        if step.get("type") != "deploy":
+        if place not in deploys:
             if step.get("service") is not None:
                 yield Problem(("steps", place, "service"), "belongs to a step of type deploy alone.", at_key=True)
             continue
@@ -148,10 +152,6 @@ def _deploy_problems(data: Mapping[str, Any], orchestrated: bool) -> Iterator[Pr
             )
         rolled_out.setdefault(name, place)
         yield from _deploy_command(data, place, step, orchestrated)
-    if _has_target(data) and steps_of(data) and not rolled_out:
-        yield Problem(
-            ("steps",), "should have a step of type deploy: otherwise nothing is deployed to the target.", at_key=True
-        )
 
 
 def _has_target(data: Mapping[str, Any]) -> bool:
@@ -182,7 +182,8 @@ def _command_problems(data: Mapping[str, Any], orchestrated: bool) -> Iterator[P
     if orchestrated:
         return
     for place, step in steps_of(data):
-        if step.get("run") is None and step.get("type") != "deploy":
+        # A key that was meant to be `run` has an error of its own, which names it.
+        if step.get("run") is None and step.get("type") != "deploy" and not {"command", "cmd", "script"} & set(step):
             yield Problem(("steps", place), "should have `run`, the command of this step.", at_key=True)
     if not steps_of(data) and not _has_target(data) and not data.get("steps"):
         yield Problem((), "has nothing to do: it should have `steps`, or `target` and `release`.", at_key=True)
@@ -205,7 +206,7 @@ def _service_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
         if release is not None and target is None and not where:
             yield Problem(("release",), "has no `target` to go to. Write target: {kind: local}.", at_key=True)
         if release is None and target is not None:
-            yield Problem((*where, "release"), "is missing: it says what is deployed to the target.", at_key=True)
+            yield Problem((*where, "target"), "has no `release` beside it, which says what is deployed.", at_key=True)
         yield from _target_problems(where, _mapping(target), _mapping(release))
 
 

@@ -75,7 +75,8 @@ class Problem:
 
 def path_text(path: Path) -> str:
     """ "steps/3/timeout"; places in lists count from 1, as steps do everywhere."""
-    return "/".join(str(part + 1) if isinstance(part, int) else part for part in path)
+    text = "/".join(str(part + 1) if isinstance(part, int) else part[:200] for part in path)
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 
 def problems_of(error: ValidationError, data: Any) -> list[Problem]:

@@ -16,6 +16,7 @@ from failback.model.plan_base import (
     mapping,
     nearest,
     number,
+    number_text,
     shown,
     text,
     texts,
@@ -115,8 +116,7 @@ def split_listen(listen: str) -> tuple[str, int]:
 
 
 def _check_listen(value: object) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
+    value = number_text(value)
     if not isinstance(value, str):
         wrong(f"should be an address as 127.0.0.1:8080, got {shown(value)}.")
     match = re.fullmatch(r"(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9.-]{1,253})?:?(\d{1,5})", value, re.ASCII)
@@ -184,7 +184,7 @@ def cpu_cores(quantity: str) -> float:
 
 
 def _check_memory(value: object) -> str:
-    given = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    given = number_text(value)
     if not isinstance(given, str) or not _MEMORY.fullmatch(given):
         hint = ""
         loose = (
@@ -207,7 +207,7 @@ def _check_memory(value: object) -> str:
 
 
 def _check_cpu(value: object) -> str:
-    given = f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else value
+    given = number_text(value)
     if not isinstance(given, str) or not _CPU.fullmatch(given):
         wrong(f"should be a quantity of CPU as 500m (half a core) or 2, got {shown(value)}.")
     if cpu_cores(given) < 0.01:
@@ -285,8 +285,7 @@ def _check_value(value: object) -> Value:
         return _check_reference(value)
     if isinstance(value, bool):
         value = "true" if value else "false"
-    elif isinstance(value, int | float):
-        value = str(value)
+    value = number_text(value)
     if not isinstance(value, str):
         hint = ' Write "" for an empty text.' if value is None else ""
         wrong(f"should be a text, {{from_file: path}} or {{env: NAME}}, got {shown(value)}.{hint}")

@@ -1,7 +1,5 @@
 """The plan's models: defaults, field types, what survives storing."""
 
-# ruff: noqa: E501 - a row of a table is read on one line
-
 from __future__ import annotations
 
 import json

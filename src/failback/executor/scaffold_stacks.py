@@ -8,6 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from pydantic_core import PydanticCustomError
+
+from failback.model.plan_types import start_words
+
 # Relative POSIX path -> content; None: not read (large, binary, or of no interest).
 Listing = Mapping[str, str | None]
 
@@ -65,7 +69,7 @@ _LISTENS = "The service has to listen on the port that $PORT names, on 127.0.0.1
 
 def _with_procfile(stack: Stack, listing: Listing) -> Stack:
     match = re.search(r"(?m)^web:[ \t]*(\S.*?)[ \t]*$", listing.get("Procfile") or "")
-    if match is None or stack.path != ".":
+    if match is None or stack.path != "." or not _can_start(match.group(1)):
         return stack
     notes = () if stack.kind == "unknown" else stack.notes
     return Stack(
@@ -77,6 +81,15 @@ def _with_procfile(stack: Stack, listing: Listing) -> Stack:
         stack.exclude,
         (*(note for note in notes if note != _LISTENS), "The start command is the one of Procfile."),
     )
+
+
+def _can_start(command: str) -> bool:
+    """Whether a plan would take the command: a Procfile may hold anything."""
+    try:
+        start_words(command)
+    except PydanticCustomError:
+        return False
+    return True
 
 
 def health_path(listing: Listing) -> str:

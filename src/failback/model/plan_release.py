@@ -22,12 +22,12 @@ from failback.model.plan_types import (
     OptionalPathOrPaths,
     Path_,
     Paths,
+    Pause,
     Percent,
     PlanValue,
     Replicas,
     Rounds,
     Seconds,
-    SecondsOrNone,
     Share,
     Start,
     Statuses,
@@ -177,9 +177,9 @@ class Checks(PlanModel):
 
     ready: ReadyCheck = ReadyCheck()
     smoke: Annotated[tuple[SmokeCheck, ...], Field(max_length=50)] = ()
-    soak: SecondsOrNone = 2.0
-    bake: SecondsOrNone = 5.0
-    drain: SecondsOrNone = 10.0
+    soak: Pause = 2.0
+    bake: Pause = 5.0
+    drain: Pause = 10.0
     mirror: Mirror = Mirror()
     max_error_increase: Share = 0.01
     max_latency_increase: Increase = 0.5

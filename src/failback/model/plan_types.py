@@ -26,7 +26,7 @@ from failback.model.values import FromEnv, FromFile, Value
 
 Flag = Annotated[bool, FLAG]
 Seconds = Annotated[float, number("a number of seconds", least=0, most=604_800, above=True, unit_s=1)]
-SecondsOrNone = Annotated[float, number("a number of seconds", least=0, most=604_800, unit_s=1)]
+Pause = Annotated[float, number("a number of seconds", least=0, most=604_800, unit_s=1)]
 Milliseconds = Annotated[float, number("a number of milliseconds", least=0, most=3_600_000, above=True, unit_s=0.001)]
 Days = Annotated[int, number("a number of days", least=1, most=36_500, whole=True, unit_s=86_400)]
 Retries = Annotated[int, number("a number of retries", least=0, most=100, whole=True)]
@@ -240,7 +240,7 @@ def _check_run(value: object) -> str | tuple[str, ...]:
     return str(_WORD.check(value))
 
 
-def _check_start(value: object) -> tuple[str, ...]:
+def start_words(value: object) -> tuple[str, ...]:
     """The words of a start command. A text with shell syntax is given to `sh -c`, any other is split into words."""
     if isinstance(value, str):
         command = str(_WORD.check(value)).strip()
@@ -270,7 +270,7 @@ Run = Annotated[
     str | tuple[str, ...], Checked(_check_run, {"anyOf": [{"type": "string", "minLength": 1}, dict(_WORDS.schema)]})
 ]
 Start = Annotated[
-    tuple[str, ...], Checked(_check_start, {"anyOf": [{"type": "string", "minLength": 1}, dict(_WORDS.schema)]}, list)
+    tuple[str, ...], Checked(start_words, {"anyOf": [{"type": "string", "minLength": 1}, dict(_WORDS.schema)]}, list)
 ]
 
 

@@ -93,16 +93,17 @@ def plan_from_mapping(
 ) -> LoadedPlan:
     """A plan as Python passes it: a mapping, a Plan, or the path of a plan file.
 
-    `folder`: where relative paths start (default: the current one; a file's own for a path). With an orchestrator,
-    keys of steps that failback does not know are handed on in `params`, and a plan without a target needs no service.
+    `folder`: where a mapping's relative paths start (default: the current one); a file's start at its own. With an
+    orchestrator, keys of steps that failback does not know are handed on in `params`, and a plan without a target
+    needs no service.
     `check_files=False`: for a recorded plan, whose files may have gone since.
     Raises PlanNotFound, PlanError, TypeError for anything else.
     """
     if isinstance(plan, str | os.PathLike):
         file = Path(plan)
         raw = _read(file)
-        return load_text(raw, file=file, folder=_folder(folder), orchestrated=orchestrated, check_files=check_files)
-    home = (_folder(folder) or Path()).absolute()
+        return load_text(raw, file=file, orchestrated=orchestrated, check_files=check_files)
+    home = (Path() if folder is None else Path(folder)).absolute()
     if isinstance(plan, Plan):
         data: Mapping[str, Any] = plan.model_dump(mode="json", by_alias=True, exclude_unset=True)
     elif isinstance(plan, Mapping):
@@ -146,10 +147,6 @@ def _merged(below: Any, above: Mapping[str, Any]) -> dict[str, Any]:
         reference = both and ({"env", "from_file"} & {*value, *made[name]})
         made[name] = _merged(made[name], value) if both and not reference else value
     return made
-
-
-def _folder(folder: str | os.PathLike[str] | None) -> Path | None:
-    return None if folder is None else Path(folder)
 
 
 def _read(file: Path) -> bytes:

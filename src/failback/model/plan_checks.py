@@ -284,7 +284,6 @@ NOT_YET: tuple[NotYet, ...] = (
     NotYet(("target", "kind"), _is("kubernetes"), "this version deploys to kind: local alone."),
     NotYet(("services",), bool, "this version deploys one service a plan. Write `service`, `target` and `release`."),
     NotYet(("strategy",), _is("rolling", "weighted"), "this version knows the strategy dark alone. Leave it out."),
-    NotYet(("checks", "mirror", "enabled"), _on, "this version does not mirror requests. Leave it out."),
     NotYet(("diagnosis", "try_fixes"), _on, "this version recommends fixes and does not try them. Leave it out."),
     NotYet(("diagnosis", "llm", "enabled"), _on, "this version asks no language model. Leave it out."),
     NotYet(("auto_fix",), _is("propose"), "this version makes no commits. Leave it out."),

@@ -84,20 +84,21 @@ def problems_of(error: ValidationError, data: Any) -> list[Problem]:
     found: list[Problem] = []
     for one in error.errors(include_url=False):
         variant = next((str(part) for part in one["loc"] if part in VARIANTS), "")
-        where = _plain(one["loc"])
+        about_key = one["loc"][-1:] == ("[key]",) and one["type"] != "extra_forbidden"
+        where = _plain(one["loc"][:-1] if about_key else one["loc"])
         context = one.get("ctx", {})
         found.append(_problem(str(one["type"]), where, context, one.get("input"), variant, data, one["loc"]))
     return list(dict.fromkeys(found))
 
 
 def _plain(loc: Sequence[str | int]) -> Path:
-    """Without the tags of unions and pydantic's own mark for keys."""
+    """Without the tags of unions."""
     path: list[str | int] = []
     tagged = False
     for part in loc:
         after_union = bool(path) and path[-1] in ("target", "release") and not tagged
         tagged = after_union and part in VARIANTS
-        if part != "[key]" and not tagged:
+        if not tagged:
             path.append(part)
     return tuple(path)
 

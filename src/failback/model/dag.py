@@ -45,7 +45,7 @@ def find_cycle(graph: Graph) -> tuple[str, ...] | None:
 
 
 def levels(graph: Graph) -> tuple[tuple[str, ...], ...]:
-    """The names in rows: all needs of a row stand in rows before it. Raises CycleFound; KeyError for an unknown need."""
+    """The names in rows: all needs of a row stand in rows before it. Raises CycleFound, KeyError (unknown need)."""
     left = {name: set(needs) for name, needs in graph.items()}
     for needs in left.values():
         for need in needs:

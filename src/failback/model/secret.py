@@ -11,14 +11,15 @@ MASK = "***"
 class Secret:
     """Holds one text. repr, str, format, JSON and pickle never show it; `==` compares without a timing hint."""
 
-    __slots__ = ("__value",)
+    __slots__ = ("_hidden",)
+    _hidden: str
 
     def __init__(self, value: str) -> None:
-        object.__setattr__(self, "_Secret__value", value)
+        object.__setattr__(self, "_hidden", value)
 
     def reveal(self) -> str:
         """The text itself; call it only where the value is used."""
-        return self.__value  # type: ignore[no-any-return]
+        return self._hidden
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError("a Secret cannot be changed")

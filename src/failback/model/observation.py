@@ -50,6 +50,7 @@ class ReplicaView:
     waiting: tuple[Waiting, ...] = ()
     last_ready_check: ProbeResult | None = None
     smoke: tuple[ProbeResult, ...] = ()  # every smoke request so far, in order
+    smoke_done: bool = True  # all that the plan asks for were sent
     new_errors: tuple[str, ...] = ()  # error lines whose signature the stable revision does not print
     memory_bytes: int | None = None
     memory_limit_bytes: int | None = None
@@ -107,7 +108,6 @@ class View:
     statements: tuple[Statement, ...] = ()
     traffic: TrafficView | None = None
     bake_started_s: float | None = None
-    smoke_rounds_wanted: int = 1  # smoke requests each replica has to pass, per smoke check
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,140 @@
+"""`failback history` and `failback explain`: what was done, and one execution in full."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from failback.cli.options import HomeDir, Json, ends_with_code, print_json
+
+if TYPE_CHECKING:
+    from failback.executor.home import Home
+    from failback.executor.store import ExecutionRow
+
+Service = Annotated[str | None, typer.Argument(metavar="[SERVICE]", help="Only this service.", show_default=False)]
+ExecutionId = Annotated[
+    str | None,
+    typer.Argument(metavar="[EXECUTION]", help="Its id, or the end of it; without one, the latest.", show_default=False),
+]
+
+
+@ends_with_code
+def history(
+    service: Service = None,
+    home: HomeDir = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", help="So many at most.", min=1)] = 20,
+    as_json: Json = False,
+) -> int:
+    """List past executions, newest first."""
+    from failback.cli.render.console import table, write
+    from failback.cli.render.text import one_line, seconds
+    from failback.executor.home import Home
+
+    rows = _rows(Home.at(home), service, limit)
+    if as_json:
+        print_json([summary(row) for row in rows])
+        return 0
+    if not rows:
+        write("No executions yet.\n")
+        return 0
+    lines = []
+    for row in rows:
+        told = summary(row)
+        lines.append(
+            [
+                row.id,
+                row.service,
+                row.kind,
+                told["status"],
+                time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.created_at)),
+                seconds(told["duration"]),
+                told["user_impact"],
+                one_line(told["cause"], 70),
+            ]
+        )
+    write(table(lines, ["EXECUTION", "SERVICE", "KIND", "STATUS", "STARTED", "TOOK", "USER IMPACT", "CAUSE"]))
+    return 0
+
+
+def _rows(place: Home, service: str | None, limit: int) -> list[ExecutionRow]:
+    from failback.executor.store import Store
+
+    if not place.exists:
+        return []
+    store = Store(place.database, create=False)
+    try:
+        return store.executions(service=service, limit=limit)
+    finally:
+        store.close()
+
+
+def summary(row: ExecutionRow) -> dict[str, Any]:
+    """One execution in a line's worth of facts."""
+    from failback.model.execution import impact_with_count
+
+    result = row.result or {}
+    rollback = result.get("rollback") or {}
+    return {
+        "execution_id": row.id,
+        "service": row.service,
+        "kind": row.kind,
+        "status": (result.get("status") or "running")
+        + (f", {rollback['system_status']}" if result.get("status") == "failed" and not result.get("refused") else ""),
+        "started": row.created_at,
+        "duration": (row.ended_at - row.created_at) if row.ended_at else None,
+        "user_impact": impact_with_count(rollback["user_impact"], result["traffic"]) if result else "",
+        "cause": (result.get("root_cause") or {}).get("cause") or (result.get("error") or {}).get("reason", ""),
+        "exit_code": row.exit_code,
+    }
+
+
+@ends_with_code
+def explain(execution: ExecutionId = None, home: HomeDir = None, as_json: Json = False) -> int:
+    """Tell one execution in full: summary, timeline, evidence, cause, fixes."""
+    from failback.cli.render.console import write
+    from failback.executor.home import Home
+
+    place = Home.at(home)
+    row = find(place, execution)
+    folder = place.execution(row.id)
+    if as_json:
+        from failback.telemetry.reading import read_events, read_json
+
+        print_json(
+            {
+                **(row.result or {"execution_id": row.id, "status": "running"}),
+                "evidence": read_json(folder / "evidence.json"),
+                "events": list(read_events(folder / "events.jsonl")),
+            }
+        )
+        return 0
+    from failback.cli.render.incident import incident
+
+    write("\n".join(incident(row, folder)) + "\n")
+    return 0
+
+
+def find(place: Home, wanted: str | None) -> ExecutionRow:
+    """The execution of that id, or the only one whose id ends so. Raises UnknownExecution."""
+    from failback.model.errors import UnknownExecution
+
+    rows = _rows(place, None, 10_000)
+    if wanted is None and rows:
+        return rows[0]
+    found = [row for row in rows if row.id == wanted] or [row for row in rows if wanted and row.id.endswith(wanted)]
+    if len(found) != 1:
+        near = ", ".join(_nearest(wanted or "", [row.id for row in rows])) or "there is none yet"
+        what = "more than one execution ends" if len(found) > 1 else "no execution has the id, or ends"
+        raise UnknownExecution(
+            f"In {place.root} {what} with {wanted!r}. Executions: {near}.", execution=wanted, home=str(place.root)
+        )
+    return found[0]
+
+
+def _nearest(wanted: str, ids: list[str]) -> Iterator[str]:
+    import difflib
+
+    yield from difflib.get_close_matches(wanted, ids, n=3, cutoff=0.3) or ids[:3]

@@ -1,0 +1,120 @@
+"""`failback status [SERVICE]`: revisions, traffic, health, running executions, now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from failback.cli.options import HomeDir, Json, ends_with_code, print_json
+
+if TYPE_CHECKING:
+    from failback.executor.home import Home
+    from failback.executor.store import ExecutionRow
+    from failback.model.release import ServiceState
+
+
+@ends_with_code
+def status(
+    service: Annotated[
+        str | None, typer.Argument(metavar="[SERVICE]", help="Only this service.", show_default=False)
+    ] = None,
+    home: HomeDir = None,
+    as_json: Json = False,
+) -> int:
+    """Show revisions, traffic, health and running executions, now."""
+    from failback.cli.commands.deploy import known_service
+    from failback.cli.render.console import write
+    from failback.executor.home import Home
+
+    place = Home.at(home)
+    if service is not None:
+        known_service(place, service)
+    names = [service] if service else _services(place)
+    running = _running(place)
+    states = [_state(place, name) for name in names]
+    if as_json:
+        import dataclasses
+
+        print_json(
+            {
+                "home": str(place.root),
+                "services": [dataclasses.asdict(state) for state in states],
+                "running": [{"execution_id": row.id, "service": row.service, "alive": alive} for row, alive in running],
+            }
+        )
+        return 0
+    lines: list[str] = []
+    for state in states:
+        lines += [*_lines(state), ""]
+    for row, alive in running:
+        since = time.strftime("%H:%M:%S", time.localtime(row.created_at))
+        what = "runs" if alive else "its process died: `failback resume` takes it up"
+        lines.append(f"{'…' if alive else '!'} {row.id} ({row.kind} of {row.service}, since {since}): {what}")
+    write("\n".join(lines).rstrip() + "\n" if lines else f"Nothing was deployed with the home {place.root} yet.\n")
+    return 0
+
+
+def _services(place: Home) -> list[str]:
+    return sorted(path.parent.name for path in (place.root / "services").glob("*/state.json"))
+
+
+def _state(place: Home, service: str) -> ServiceState:
+    from failback.targets.local.layout import Layout
+    from failback.targets.local.status import service_state
+
+    return service_state(Layout(place.root, place.run_dir(), service))
+
+
+def _running(place: Home) -> list[tuple[ExecutionRow, bool]]:
+    from failback.executor.owners import owner_alive
+    from failback.executor.store import Store
+
+    if not place.exists:
+        return []
+    store = Store(place.database, create=False)
+    try:
+        return [(row, owner_alive(row)) for row in store.executions(state="running")]
+    finally:
+        store.close()
+
+
+def _lines(state: ServiceState) -> Iterator[str]:
+    from failback.cli.render.console import table
+    from failback.cli.render.text import seconds, size
+
+    proxy: dict[str, Any] = dict(state.proxy)
+    if state.stable is None:
+        yield f"– {state.service}: nothing is live"
+    else:
+        mark = "✓" if proxy.get("running") and all(replica.running for replica in state.replicas) else "✗"
+        yield f"{mark} {state.service}: {state.stable} is live at {state.address}"
+    if proxy.get("running"):
+        routed = proxy["routed"] or "nobody"
+        yield f"  Traffic: all to {routed}; {proxy['failed']:,} of {proxy['requests']:,} requests failed since the proxy started"
+    elif state.stable is not None:
+        yield f"  Traffic: the proxy is not running. {proxy.get('reason', '')}".rstrip()
+    if state.replicas:
+        rows = [
+            [
+                f"  {replica.name}",
+                "running" if replica.running else "DOWN",
+                str(replica.pid or "-"),
+                replica.address,
+                seconds(replica.uptime_s),
+                str(replica.restarts),
+                size(replica.memory_bytes) + (f" of {size(replica.memory_limit_bytes)}" if replica.memory_limit_bytes else ""),
+            ]
+            for replica in state.replicas
+        ]
+        yield table(rows, ["  REPLICA", "STATE", "PID", "ADDRESS", "UP", "RESTARTS", "MEMORY"]).rstrip()
+    former = [revision for revision in state.revisions if str(revision.state) == "retired"]
+    if former:
+        shown = ", ".join(
+            f"{revision.id} ({time.strftime('%Y-%m-%d %H:%M', time.localtime(revision.created_at))})" for revision in former
+        )
+        yield f"  Can go back to: {shown}"
+    for note in state.notes:
+        yield f"! {note}"

@@ -1,0 +1,74 @@
+"""Takes the evidence of a failure before anything of it is deleted, and keeps it for the diagnosis and for people."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from failback.executor.context import Execution, Outcome
+from failback.executor.phases.base import Recovery
+from failback.model.evidence import Evidence, FailedStep
+
+_FILES_MAX = 2000
+
+
+async def collect(recovery: Recovery) -> Outcome:
+    """Keeps `evidence.json`. What the target can't tell is a note in it: the way back does not depend on it."""
+    x = recovery.x
+    failure = recovery.failure
+    note = ""
+    evidence = Evidence(target="none" if x.target is None else x.target.kind)
+    if x.target is not None and recovery.touched:
+        try:
+            evidence = await x.target.evidence(recovery.revision)
+        except Exception as error:  # noqa: BLE001 - recorded below; phase 4 must run all the same
+            note = f"the target's evidence could not be taken: {type(error).__name__}: {error}"
+    output = x.files / "steps" / f"{failure['number']:02d}.log" if failure["number"] else None
+    evidence = dataclasses.replace(
+        evidence,
+        service=x.row.service,
+        failed_step=FailedStep(failure["number"] or 0, failure["step"], failure["type"]),
+        step_output=_read(output) if output is not None and output.exists() else _reason(failure, evidence),
+        exit_code=failure.get("exit_code") if evidence.exit_code is None else evidence.exit_code,
+        verdict_rule=failure.get("rule") or evidence.verdict_rule,
+        verdict_reason=failure["reason"],
+        timed_out_after_s=failure["duration"] if failure.get("timed_out") else None,
+        release_files=evidence.release_files or tuple(_files(x)),
+    )
+    x.keep("evidence.json", evidence.as_dict())
+    x.emit("evidence-kept", note=note, logs=len(evidence.logs), replicas=len(evidence.replicas))
+    return {"status": "succeeded", "note": note}
+
+
+def load(x: Execution) -> Evidence:
+    """What `collect` kept; at least the failure's own words when that is unreadable."""
+    kept = x.kept("evidence.json")
+    if kept is None:
+        failed = x.failed_outcome() or {}
+        return Evidence(target="none", service=x.row.service, verdict_reason=str(failed.get("reason", "")))
+    return Evidence.from_dict(kept)
+
+
+def _reason(failure: Outcome, evidence: Evidence) -> str:
+    """A step without output of its own: what failback says of it, unless the target's evidence speaks."""
+    return "" if evidence.logs or evidence.pods or evidence.replicas else str(failure["reason"])
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+def _files(x: Execution) -> list[str]:
+    """Paths of the release that would have been made, so that recommendations can name real files."""
+    release = x.plan.release
+    path = getattr(release, "path", None)
+    if path is None:
+        return []
+    root = (x.folder / path).resolve()
+    found: list[str] = []
+    for file in root.rglob("*"):
+        if not any(part in (".git", "node_modules", "__pycache__", ".venv") for part in file.parts) and file.is_file():
+            found.append(str(file.relative_to(root)))
+        if len(found) >= _FILES_MAX:
+            break
+    return sorted(found)

@@ -1,0 +1,49 @@
+"""The plan of a rollback: the service's last plan with its Deploy step alone, for a former revision."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+
+from failback.executor.home import Home
+from failback.executor.plan_file import LoadedPlan, plan_from_mapping
+from failback.executor.store import Store
+from failback.executor.targets import open_existing
+from failback.model.errors import UsageError
+from failback.model.release import RevisionState, ServiceState
+
+
+def former_plan(home: Home, service: str, wanted: str | None) -> tuple[LoadedPlan, str, str]:
+    """(plan, the revision to go back to, the stable one now). Raises UsageError, naming what there is to go back to."""
+    state = asyncio.run(open_existing(home, service).state())
+    revision = _choose(state, wanted)
+    loaded = last_plan(home, service)
+    deploy = next(step for step in loaded.plan.steps if step.type == "deploy")
+    plan = loaded.plan.model_copy(update={"steps": (deploy.model_copy(update={"needs": ()}),)})
+    return dataclasses.replace(loaded, plan=plan), revision, state.stable or "nothing"
+
+
+def last_plan(home: Home, service: str) -> LoadedPlan:
+    """The plan by which the service was deployed last. Raises UsageError when it never was."""
+    store = Store(home.database, create=False)
+    try:
+        for row in store.executions(service=service):
+            if row.kind == "deploy":
+                return plan_from_mapping(row.plan["plan"], row.folder, check_files=False)
+    finally:
+        store.close()
+    raise UsageError(f"{service} was never deployed with the home {home.root}.", service=service)
+
+
+def _choose(state: ServiceState, wanted: str | None) -> str:
+    former = [revision for revision in state.revisions if revision.state is RevisionState.RETIRED]
+    names = ", ".join(revision.id for revision in former) or "none"
+    if wanted is None:
+        if not former:
+            raise UsageError(f"{state.service} has no former revision to go back to (now: {state.stable}).")
+        return max(former, key=lambda revision: revision.created_at).id
+    if wanted == state.stable:
+        raise UsageError(f"{state.service} is at {wanted} already. Former revisions: {names}.")
+    if wanted not in [revision.id for revision in former]:
+        raise UsageError(f"{state.service} has no former revision {wanted}. Former revisions: {names}.")
+    return wanted

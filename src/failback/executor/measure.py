@@ -1,0 +1,56 @@
+"""What happened to users' requests over a whole execution: the target's counters at its end less those at its start."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from failback.model.execution import Traffic
+from failback.model.release import RevisionCounters, TrafficCounters
+
+NO_TARGET = "the plan has no target whose requests could be counted"
+
+
+def as_record(counters: TrafficCounters | None, *, nothing_ran: bool) -> dict[str, Any]:
+    """What is kept of the counters at the start. `nothing_ran`: users could not reach the service at all by then."""
+    return {"nothing_ran": nothing_ran, "counters": None if counters is None else dataclasses.asdict(counters)}
+
+
+def over(start: Mapping[str, Any], after: TrafficCounters | None) -> Traffic:
+    """The difference; not measured (None) where either end is missing, or the counters restarted in between."""
+    if after is None:
+        reason = "" if start["nothing_ran"] else "the target's counters could not be read at the end"
+        return Traffic(0, 0, "proxy", "nothing listened for users") if not reason else Traffic(None, None, "none", reason)
+    before = start["counters"]
+    if before is None and not start["nothing_ran"]:
+        return Traffic(None, None, after.source, "the target's counters could not be read at the start")
+    if before is None:
+        # The proxy came up in this execution: all it has counted belongs to it.
+        before = {"epoch": after.epoch, "requests": 0, "failed": 0, "by_kind": {}, "by_revision": {}}
+    if before["epoch"] != after.epoch:
+        return Traffic(None, None, after.source, "the proxy was restarted meanwhile, and its counters with it")
+    kinds = {
+        kind: count - int(before["by_kind"].get(kind, 0))
+        for kind, count in after.by_kind.items()
+        if count > int(before["by_kind"].get(kind, 0))
+    }
+    return Traffic(
+        requests=after.requests - int(before["requests"]),
+        failed=after.failed - int(before["failed"]),
+        source=after.source,
+        by_kind=kinds,
+        by_revision={
+            name: _revision(before["by_revision"].get(name, {}), counters)
+            for name, counters in after.by_revision.items()
+        },
+    )
+
+
+def _revision(before: Mapping[str, int], after: RevisionCounters) -> dict[str, int]:
+    # A cluster that left and came back counts from zero again: what it shows is then all there is.
+    base = before if int(before.get("requests", 0)) <= after.requests else {}
+    return {
+        "requests": after.requests - int(base.get("requests", 0)),
+        "failed": max(0, after.failed - int(base.get("failed", 0))),
+    }

@@ -1,0 +1,15 @@
+"""Phase 3: verify that the system is stable.
+
+Promise: STABLE is said only after replicas, endpoints, logs and response times were looked at, each on its own line.
+"""
+
+from __future__ import annotations
+
+from failback.executor.phases.base import PhaseResult, Recovery, done, skipped, untouched
+
+
+async def run(recovery: Recovery) -> PhaseResult:
+    reason = untouched(recovery)
+    if reason is not None:
+        return skipped(reason)
+    return done(await recovery.target.verify_stable(recovery.revision))

@@ -1,0 +1,15 @@
+"""Phase 1: protect users' traffic.
+
+Promise: afterwards no request reaches the failed revision, as the data plane itself confirms. Safe to repeat.
+"""
+
+from __future__ import annotations
+
+from failback.executor.phases.base import PhaseResult, Recovery, done, skipped, untouched
+
+
+async def run(recovery: Recovery) -> PhaseResult:
+    reason = untouched(recovery)
+    if reason is not None:
+        return skipped(reason)
+    return done(await recovery.target.protect(recovery.revision, recovery.x.journal))

@@ -1,0 +1,49 @@
+"""Phase 2: put the previous version back.
+
+Promise: the stable revision has its configuration and full capacity, as the snapshot has it, or the result names what
+is missing. Safe to repeat: each write looks first whether its effect is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from failback.executor.opening import snapshot_ref
+from failback.executor.phases.base import PhaseResult, Recovery, done, skipped, untouched
+from failback.model.snapshot import SnapshotContent
+from failback.targets.base import Action
+
+
+async def run(recovery: Recovery) -> PhaseResult:
+    x = recovery.x
+    if x.target is None and hasattr(x.orchestrator, "restore") and "snapshot" in recovery.opened:
+        return await _restore_by_orchestrator(recovery)
+    reason = untouched(recovery)
+    if reason is not None:
+        return skipped(reason)
+    if not recovery.automatic:
+        return skipped("rollback_config.auto_rollback_enabled is false: the dark revision stays for a look")
+    loaded, content = await _load(recovery)
+    actions = await recovery.target.roll_back(recovery.revision, content, x.journal)
+    return done([loaded, *actions])
+
+
+async def _load(recovery: Recovery) -> tuple[Action, SnapshotContent | None]:
+    """The snapshot; a damaged one is told, and the target goes by what still runs."""
+    reference = snapshot_ref(recovery.opened["snapshot"])
+    paths = [f"{reference.root}/{name}" for name in reference.files]
+    try:
+        content = await asyncio.to_thread(recovery.x.snapshots.read, reference.id)
+    except Exception as error:  # noqa: BLE001 - the way back must not depend on a file that can be damaged
+        return Action(f"snapshot {reference.id} could not be read: {error}", ok=False), None
+    return Action(f"loaded the backup {paths[0] if paths else reference.id}", detail={"snapshot": reference.id}), content
+
+
+async def _restore_by_orchestrator(recovery: Recovery) -> PhaseResult:
+    x = recovery.x
+    kept = x.values.orchestrator_snapshot
+    if kept is None:
+        return done([Action("the orchestrator's snapshot was lost with the process that took it", ok=False)])
+    with x.journal.intent("orchestrator.restore"):
+        await asyncio.to_thread(x.orchestrator.restore, kept)  # type: ignore[union-attr]
+    return done([Action("the orchestrator restored its snapshot")])

@@ -1,0 +1,113 @@
+"""The parts of a Deploy step: stage, launch dark, judge, cut over, bake. Orders; the target does."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from failback.detection.gate import judge
+from failback.executor.context import Execution, Outcome
+from failback.executor.nodes import Node, Part
+from failback.model.errors import PreflightFailed
+from failback.model.observation import Limits, Verdict, VerdictState
+from failback.model.release import Revision
+from failback.targets.base import Target
+
+
+async def run_part(x: Execution, target: Target, node: Node) -> Outcome:
+    """Does one part; what comes back joins the node's outcome. Raises what the target raises."""
+    if node.part is Part.STAGE:
+        return await _stage(x, target, node)
+    revision = x.revision(node.step.name)
+    if revision is None:
+        raise RuntimeError(f"{node.name}: its revision was never staged")
+    return await _PARTS[node.part](x, target, revision)
+
+
+async def _stage(x: Execution, target: Target, node: Node) -> Outcome:
+    release = x.release(node.step.name)
+    # Once more, now that the steps before have built what is to be released.
+    findings = await target.preflight(release)
+    blocking = [finding for finding in findings if finding.blocking]
+    if blocking:
+        raise PreflightFailed(
+            "; ".join(f"{finding.subject}: {finding.message} {finding.remedy}".strip() for finding in blocking),
+            findings=[dataclasses.asdict(finding) for finding in blocking],
+        )
+    revision = await target.stage(release, x.id, x.journal)
+    x.emit("revision-staged", revision=revision.id, digest=revision.digest)
+    return {"revision": dataclasses.asdict(revision)}
+
+
+async def _launch(x: Execution, target: Target, revision: Revision) -> Outcome:
+    await target.launch(revision, x.journal)
+    x.emit("revision-launched", revision=revision.id, replicas=revision.replicas, dark=True)
+    return {}
+
+
+async def _judge(x: Execution, target: Target, revision: Revision) -> Outcome:
+    return _told(await _watch(x, target, revision))
+
+
+async def _cut_over(x: Execution, target: Target, revision: Revision) -> Outcome:
+    began = time.monotonic()
+    await target.cut_over(revision, x.journal)
+    x.emit("traffic-switched", to=revision.id, took_ms=round((time.monotonic() - began) * 1000, 1))
+    return {}
+
+
+async def _bake(x: Execution, target: Target, revision: Revision) -> Outcome:
+    return _told(await _watch(x, target, revision))
+
+
+_PARTS: Mapping[Part, Callable[[Execution, Target, Revision], Awaitable[Outcome]]] = {
+    Part.LAUNCH: _launch,
+    Part.JUDGE: _judge,
+    Part.CUT_OVER: _cut_over,
+    Part.BAKE: _bake,
+}
+
+
+async def _watch(x: Execution, target: Target, revision: Revision) -> Verdict:
+    """Looks until the verdict is sufficient; every new reason is an event."""
+    limits = limits_of(x.plan.checks)
+    said = ""
+    async for view in target.watch(revision):
+        verdict = judge(view, limits)
+        if verdict.reason != said or verdict.state is not VerdictState.PROGRESSING:
+            said = verdict.reason
+            x.emit(
+                "verdict",
+                revision=revision.id,
+                stage=str(view.stage),
+                state=str(verdict.state),
+                rule=verdict.rule,
+                reason=verdict.reason,
+                at_s=round(view.at_s, 3),
+            )
+        if verdict.state is not VerdictState.PROGRESSING:
+            return verdict
+    raise RuntimeError(f"the target stopped watching {revision.id} before there was a verdict")
+
+
+def _told(verdict: Verdict) -> Outcome:
+    told: dict[str, Any] = {
+        "rule": verdict.rule,
+        "reason": verdict.reason,
+        "evidence": list(verdict.evidence),
+        "verdict_at_s": round(verdict.at_s, 4),
+    }
+    return told | ({"status": "failed"} if verdict.state is VerdictState.FAILED else {})
+
+
+def limits_of(checks: Any) -> Limits:
+    """The gate's limits, as the plan's `checks` name them."""
+    return Limits(
+        ready_s_max=checks.ready.timeout,
+        soak_s=checks.soak,
+        bake_s=checks.bake,
+        error_increase_max=checks.max_error_increase,
+        latency_increase_max=checks.max_latency_increase,
+    )

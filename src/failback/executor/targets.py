@@ -1,0 +1,41 @@
+"""Opens the target that a plan names. A new one is a package under `failback.targets` and a row in `_KINDS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from failback.executor.home import Home
+from failback.model.errors import NotPossibleHere
+from failback.model.plan import Plan
+from failback.model.redaction import Redactor
+from failback.targets.base import Target
+
+
+def open_target(home: Home, plan: Plan, redactor: Redactor) -> Target | None:
+    """The plan's target; None for a plan of steps alone. Raises NotPossibleHere for one that is not installed."""
+    if plan.target is None:
+        return None
+    opener = _KINDS.get(plan.target.kind)
+    if opener is None:
+        raise NotPossibleHere(
+            f"This version of failback has no target of the kind {plan.target.kind!r}; it has: {', '.join(_KINDS)}.",
+            kind=plan.target.kind,
+        )
+    return opener(home, plan, redactor)
+
+
+def open_existing(home: Home, service: str) -> Target:
+    """The target of a service that was deployed with this home. Raises UnknownService."""
+    from failback.targets.local.target import LocalTarget
+
+    return LocalTarget.existing(home.root, home.run_dir(), service, home.key_file, Redactor())
+
+
+def _local(home: Home, plan: Plan, redactor: Redactor) -> Target:
+    from failback.targets.local.target import LocalTarget
+
+    listen = getattr(plan.target, "listen", "")
+    return LocalTarget(home.root, home.run_dir(), plan.service, listen, home.key_file, redactor)
+
+
+_KINDS: Mapping[str, Callable[[Home, Plan, Redactor], Target]] = {"local": _local}

@@ -1,0 +1,150 @@
+"""The plan's values of one execution: resolved once, kept encrypted beside its record, deleted at its end.
+
+A resume runs in another shell, which has none of the variables; and nothing that the durable store keeps may hold a
+value. So the record has references only, and the values stand in one age file that only this home's key opens.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from failback.backup.keys import Key, ensure_key
+from failback.executor.plan_file import LoadedPlan
+from failback.model.errors import PlanError, SnapshotUnreadable
+from failback.model.plan import LocalReleaseSpec, Plan
+from failback.model.redaction import Redactor
+from failback.model.values import Resolved, Value, mask_values, resolve, unmasked, unresolved
+from failback.targets.base import ReleaseSpec
+
+_SECRET_SETTINGS = (
+    "notification_config.slack.webhook_url",
+    "notification_config.pagerduty.api_key",
+    "notification_config.email.username",
+    "notification_config.email.password",
+)
+
+
+@dataclasses.dataclass(slots=True)
+class ExecutionValues:
+    """`texts`: place in the plan ("release.env.TOKEN") -> value; `secret`: the places whose value is secret."""
+
+    texts: dict[str, str]
+    secret: frozenset[str]
+    masked: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    orchestrator_snapshot: Any = None
+    _file: Path | None = None
+
+    @classmethod
+    def resolve(cls, loaded: LoadedPlan, environment: Mapping[str, str]) -> ExecutionValues:
+        """Looks every reference up. Raises PlanError, naming all that are missing, before anything is touched."""
+        found: dict[str, Resolved] = {}
+        problems: list[dict[str, object]] = []
+        for where, value in places(loaded.plan).items():
+            try:
+                found[where] = resolve(
+                    value,
+                    where=where.replace(".", "/"),
+                    environment=environment,
+                    read_file=lambda path: (loaded.folder / path).read_text(encoding="utf-8"),
+                    position=loaded.positions.get(where.replace(".", "/")),
+                    always_secret=where in _SECRET_SETTINGS or where.startswith("notification_config.urls"),
+                )
+            except PlanError as error:
+                problems += error.fields["problems"]
+        if problems:
+            raise unresolved(problems)
+        return cls(
+            texts={where: one.reveal() for where, one in found.items()},
+            secret=frozenset(where for where, one in found.items() if one.secret),
+            masked=mask_values(found.values()),
+            warnings=unmasked(found),
+        )
+
+    def seal(self, folder: Path, key_file: Path) -> None:
+        """Keeps the values, encrypted, in the execution's folder."""
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        key: Key = ensure_key(key_file)
+        shape = {"texts": self.texts, "secret": sorted(self.secret), "masked": list(self.masked)}
+        self._file = folder / "values.age"
+        temporary = self._file.with_suffix(f".{os.getpid()}")
+        temporary.write_bytes(key.encrypt(json.dumps(shape).encode()))
+        temporary.chmod(0o600)
+        temporary.replace(self._file)
+
+    @classmethod
+    def unseal(cls, folder: Path, key_file: Path) -> ExecutionValues:
+        """The values of an execution that is taken up. Raises SnapshotUnreadable when the key is another one."""
+        path = folder / "values.age"
+        try:
+            shape = json.loads(ensure_key(key_file).decrypt(path.read_bytes()))
+        except FileNotFoundError:
+            # Killed after its end was recorded, or before its values were: there is nothing left that needs them.
+            return cls({}, frozenset(), (), _file=path)
+        except ValueError as cause:
+            raise SnapshotUnreadable(
+                f"{path} cannot be opened with the key {key_file}: was the key replaced?", path=str(path)
+            ) from cause
+        return cls(shape["texts"], frozenset(shape["secret"]), tuple(shape["masked"]), _file=path)
+
+    def forget(self) -> None:
+        """Deletes the kept values; the execution has ended."""
+        if self._file is not None:
+            self._file.unlink(missing_ok=True)
+
+    def redactor(self) -> Redactor:
+        return Redactor(self.masked)
+
+    def step_env(self, step: str) -> dict[str, str]:
+        """The resolved environment of one step."""
+        prefix = f"steps.{step}.env."
+        return {where.removeprefix(prefix): text for where, text in self.texts.items() if where.startswith(prefix)}
+
+    def setting(self, where: str) -> str:
+        """One resolved setting by its place in the plan, "" when it is not set."""
+        return self.texts.get(where, "")
+
+    def release(self, plan: Plan, folder: Path, *, from_revision: str | None) -> ReleaseSpec:
+        """The release as the target gets it: paths absolute, values resolved."""
+        if plan.release is None:
+            raise RuntimeError(f"the plan of {plan.service} has a target and no release")
+        shape = plan.release.model_dump(mode="json")
+        prefix = "release.env."
+        env = {where.removeprefix(prefix): text for where, text in self.texts.items() if where.startswith(prefix)}
+        if isinstance(plan.release, LocalReleaseSpec):
+            shape["path"] = str((folder / plan.release.path).absolute())
+            shape["plan_folder"] = str(folder.absolute())
+            shape["env"] = env
+        return ReleaseSpec(
+            service=plan.service,
+            shape=shape,
+            checks=plan.checks.model_dump(mode="json"),
+            secrets=frozenset(name for name in env if f"{prefix}{name}" in self.secret),
+            from_revision=from_revision,
+        )
+
+
+def places(plan: Plan) -> dict[str, Value]:
+    """Every value of the plan that may be a reference, by its place."""
+    found: dict[str, Value] = {}
+    for name, value in getattr(plan.release, "env", {}).items():
+        found[f"release.env.{name}"] = value
+    image = getattr(plan.release, "image", None)
+    if image is not None:
+        found["release.image"] = image
+    for step in plan.steps:
+        for name, value in step.env.items():
+            found[f"steps.{step.name}.env.{name}"] = value
+    told = plan.notification_config
+    found["notification_config.slack.webhook_url"] = told.slack.webhook_url
+    found["notification_config.pagerduty.api_key"] = told.pagerduty.api_key
+    found["notification_config.email.username"] = told.email.username
+    found["notification_config.email.password"] = told.email.password
+    for number, url in enumerate(told.urls):
+        found[f"notification_config.urls.{number}"] = url
+    return {where: value for where, value in found.items() if value != ""}

@@ -1,184 +1,315 @@
-"""A steady load on one address, and an honest count of what failed: open loop, by the standard library alone.
+"""Steady traffic as users make it: requests leave at their time, whether or not earlier ones were answered.
 
-Requests are sent at fixed times whether or not earlier ones were answered, and latencies count from the time at which
-a request was *due*: a service that stalls cannot slow the load down and so hide its stall ("coordinated omission").
+An open loop: a stall of the service shows in every request that was due meanwhile, since each latency is counted from
+the moment at which the request *should* have been sent. Nothing is retried; what a client would see is what is counted.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import sys
+import ssl
 import time
-from argparse import ArgumentParser
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-_ANSWER_S_MAX = 10.0
-_FAILURES_KEPT = 50
+from failback.drill.answers import Answer, BadAnswer
+from failback.drill.latency import Latencies
+
+_FAILURES_KEPT = 200
+_TAGS_KEPT = 100
+_TAG_BYTES_MAX = 80
+_IN_FLIGHT_MAX = 5_000
+_STATUS_BAD_FROM = 400
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """Who answered: how often, and when first and last (seconds since the load began, when the answer was complete)."""
+
+    count: int
+    first_s: float
+    last_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What came of the load. `failures`: (seconds since the start, kind); `answered`: requests by answering release."""
+    """What the clients saw. Times in seconds since `began_mono` (the monotonic clock), latencies in milliseconds."""
 
-    sent: int = 0
-    ok: int = 0
-    failed: int = 0
-    by_kind: dict[str, int] = field(default_factory=dict)
-    failures: list[tuple[float, str]] = field(default_factory=list)
-    answered: dict[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
-    latency_ms: dict[str, float] = field(default_factory=dict)
+    url: str
+    rate_per_s: float
+    keep_alive: bool
+    seconds: float
+    sent: int
+    ok: int
+    failed: int
+    by_kind: dict[str, int]  # of the failed: "connect", "reset", "timeout", "status 503", "broken answer", "overload"
+    by_status: dict[int, int]
+    latency_ms: dict[str, float]  # p50, p90, p99, p99.9, max; from the intended time, answered requests only
+    failures: list[tuple[float, str]]  # the first ones, with the intended time
+    answered_by: dict[str, Tag]
+    connections: int
+    late_ms_max: float  # how far the generator itself was behind its own schedule
+    began_mono: float = field(repr=False, default=0.0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        shape = {name: getattr(self, name) for name in self.__slots__ if name != "began_mono"}
+        tags = {
+            name: {"count": t.count, "first_s": t.first_s, "last_s": t.last_s} for name, t in self.answered_by.items()
+        }
+        return shape | {"answered_by": tags, "by_status": {str(k): v for k, v in self.by_status.items()}}
 
 
 class Load:
-    """`rate_per_s` requests to `url` until `stop`; with `keep_alive` connections are kept and used again."""
+    """One load on one address. `run` sends until told to stop; `report` may be asked at any time.
 
-    def __init__(self, url: str, rate_per_s: float, *, keep_alive: bool = False, tag: str = "") -> None:
+    `tag`: the name of the response header whose value says who answered, or "body" for the answer's first 80 bytes.
+    Raises ValueError for an address that is no http:// or https:// one.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        rate_per_s: float,
+        *,
+        keep_alive: bool = False,
+        method: str = "GET",
+        body: bytes = b"",
+        headers: dict[str, str] | None = None,
+        tag: str = "x-release",
+        timeout_s_max: float = 10.0,
+    ) -> None:
         parts = urlsplit(url)
-        self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 80
-        path = parts.path or "/"
-        connection = "keep-alive" if keep_alive else "close"
-        self._request = (
-            f"GET {path}{'?' + parts.query if parts.query else ''} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
-            f"User-Agent: failback-load\r\nConnection: {connection}\r\n\r\n"
-        ).encode()
-        self._rate = rate_per_s
-        self._keep_alive = keep_alive
-        self._tag = tag
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{url!r} is no address as http://127.0.0.1:8080/path")
+        if rate_per_s <= 0:
+            raise ValueError(f"the rate should be above 0 requests a second, got {rate_per_s:g}")
+        self.url, self.rate_per_s, self.keep_alive, self.method = url, rate_per_s, keep_alive, method
+        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._host, self._port = parts.hostname, parts.port or (443 if self._tls else 80)
+        self._request = _request(method, parts.netloc.rpartition("@")[2], _target(url), headers or {}, body, keep_alive)
+        self._tag_name, self._timeout_s_max = tag.lower(), timeout_s_max
+        self._idle: list[_Client] = []
+        self._running: set[asyncio.Task[None]] = set()
+        self._began = self._ended = 0.0
+        self.sent = self.ok = self.connections = 0
+        self._late_s_max = 0.0
         self._kinds: Counter[str] = Counter()
-        self._answered: Counter[str] = Counter()
-        self._latencies: list[float] = []
-        self.report = LoadReport()
+        self._statuses: Counter[int] = Counter()
+        self._latencies = Latencies()
+        self._failures: list[tuple[float, str]] = []
+        self._tags: dict[str, Tag] = {}
 
     async def run(self, seconds: float | None = None, stop: asyncio.Event | None = None) -> LoadReport:
-        """Until the time is over or `stop` is set; then until the last answer."""
-        began = time.monotonic()
-        pending: set[asyncio.Task[None]] = set()
-        number = 0
-        while (seconds is None or number < seconds * self._rate) and not (stop is not None and stop.is_set()):
-            due = began + number / self._rate
-            pause = due - time.monotonic()
-            if pause > 0:
-                await asyncio.sleep(pause)
-            task = asyncio.create_task(self._one(due, began))
-            pending.add(task)
-            task.add_done_callback(pending.discard)
-            number += 1
-        if pending:
-            await asyncio.wait(pending)
-        for _, writer in self._idle:
-            writer.close()
-        report = self.report
-        report.seconds = round(time.monotonic() - began, 2)
-        report.by_kind = dict(self._kinds)
-        report.answered = dict(sorted(self._answered.items()))
-        report.latency_ms = _percentiles(self._latencies)
-        return report
-
-    async def _one(self, due: float, began: float) -> None:
-        self.report.sent += 1
-        try:
-            async with asyncio.timeout(_ANSWER_S_MAX):
-                status, body = await self._exchange()
-            kind = "" if 200 <= status < 400 else f"status {status}"
-        except TimeoutError:
-            kind, body = f"no answer within {_ANSWER_S_MAX:g} s", b""
-        except (OSError, EOFError, ValueError) as error:
-            kind, body = type(error).__name__, b""
-        self._latencies.append((time.monotonic() - due) * 1000)
-        if kind:
-            self.report.failed += 1
-            self._kinds[kind] += 1
-            if len(self.report.failures) < _FAILURES_KEPT:
-                self.report.failures.append((round(time.monotonic() - began, 3), kind))
-            return
-        self.report.ok += 1
-        if self._tag:
-            self._answered[_tagged(body, self._tag)] += 1
-
-    async def _exchange(self) -> tuple[int, bytes]:
-        if self._idle:
-            reader, writer = self._idle.pop()
-        else:
-            reader, writer = await asyncio.open_connection(self._host, self._port)
-        kept = False
-        try:
-            writer.write(self._request)
-            status, body, reusable = await _answer(reader)
-            if self._keep_alive and reusable:
-                self._idle.append((reader, writer))
-                kept = True
-            return status, body
-        finally:
-            if not kept:
-                writer.close()
-
-
-async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bool]:
-    """(status, body, whether the connection can be used again). Raises EOFError for a cut answer."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    lines = head.split(b"\r\n")
-    status = int(lines[0].split(b" ", 2)[1])
-    headers = {
-        name.strip().lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines[1:] if line)
-    }
-    reusable = headers.get(b"connection", b"").lower() != b"close"
-    if b"content-length" in headers:
-        return status, await reader.readexactly(int(headers[b"content-length"])), reusable
-    if headers.get(b"transfer-encoding", b"").lower() == b"chunked":
-        body = bytearray()
-        while size := int((await reader.readline()).split(b";")[0], 16):
-            body += await reader.readexactly(size)
-            await reader.readexactly(2)
-        await reader.readline()
-        return status, bytes(body), reusable
-    if status in (204, 304):
-        return status, b"", reusable
-    return status, await reader.read(), False
-
-
-def _tagged(body: bytes, tag: str) -> str:
-    try:
-        return f"{tag} {json.loads(body)[tag]}"
-    except (ValueError, KeyError, TypeError):
-        return "untagged"
-
-
-def _percentiles(latencies: list[float]) -> dict[str, float]:
-    if not latencies:
-        return {}
-    ordered = sorted(latencies)
-    last = len(ordered) - 1
-    return {f"p{share:g}": round(ordered[round(last * share / 100)], 2) for share in (50, 90, 99, 99.9, 100)}
-
-
-async def _main(arguments: Any) -> LoadReport:
-    """The command: ends after the time, or when standard input ends (a parent that has gone stops its load)."""
-    load = Load(arguments.url, arguments.rate, keep_alive=arguments.keep_alive, tag=arguments.tag)
-    stop = asyncio.Event()
-    if arguments.until_stdin_ends:
+        """Sends for so long, or until `stop` is set; answers that are due are waited for. One of both must be given."""
+        if seconds is None and stop is None:
+            raise ValueError("either seconds or stop must be given")
         loop = asyncio.get_running_loop()
-        loop.add_reader(sys.stdin.fileno(), lambda: stop.set() if not os.read(sys.stdin.fileno(), 1) else None)
-    return await load.run(arguments.seconds, stop)
+        self._began = time.monotonic()
+        number = 0
+        while not (stop is not None and stop.is_set()):
+            due = self._began + number / self.rate_per_s
+            if seconds is not None and due - self._began >= seconds:
+                break
+            wait_s = due - time.monotonic()
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+                if stop is not None and stop.is_set():
+                    break
+            self._late_s_max = max(self._late_s_max, time.monotonic() - due)
+            self._send(loop, due)
+            number += 1
+        self._ended = time.monotonic()
+        while self._running:
+            await asyncio.wait(self._running)
+        for client in self._idle:
+            client.close()
+        self._idle.clear()
+        return self.report()
+
+    def _send(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        self.sent += 1
+        if len(self._running) >= _IN_FLIGHT_MAX:
+            self._failed(due, "overload")
+            return
+        task = loop.create_task(self._one(due))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _one(self, due: float) -> None:
+        client: _Client | None = None
+        try:
+            async with asyncio.timeout_at(asyncio.get_running_loop().time() + self._timeout_s_max):
+                client = await self._client()
+                answer = await client.exchange(self._request)
+        except TimeoutError:
+            self._failed(due, "timeout")
+        except BadAnswer as cause:
+            self._failed(due, str(cause))
+        except OSError:
+            self._failed(due, "connect" if client is None else "reset")
+        else:
+            self._answered(due, answer)
+            if self.keep_alive and answer.keeps_open:
+                self._idle.append(client)
+                return
+        if client is not None:
+            client.close()
+
+    async def _client(self) -> _Client:
+        while self._idle:
+            client = self._idle.pop()
+            if not client.closed:
+                return client
+        self.connections += 1
+        _, client = await asyncio.get_running_loop().create_connection(_Client, self._host, self._port, ssl=self._tls)
+        return client
+
+    def _answered(self, due: float, answer: Answer) -> None:
+        now = time.monotonic()
+        self._latencies.add((now - due) * 1000)
+        self._statuses[answer.status] += 1
+        self._see(answer, now - self._began)
+        if answer.status >= _STATUS_BAD_FROM:
+            self._failed(due, f"status {answer.status}")
+        else:
+            self.ok += 1
+
+    def _see(self, answer: Answer, at_s: float) -> None:
+        named = (
+            bytes(answer.body[:_TAG_BYTES_MAX]) if self._tag_name == "body" else answer.headers.get(self._tag_name, b"")
+        )
+        name = named.decode("utf-8", "replace")
+        known = self._tags.get(name)
+        if known is not None:
+            self._tags[name] = Tag(known.count + 1, known.first_s, at_s)
+        elif name and len(self._tags) < _TAGS_KEPT:
+            self._tags[name] = Tag(1, at_s, at_s)
+
+    def _failed(self, due: float, kind: str) -> None:
+        self._kinds[kind] += 1
+        if len(self._failures) < _FAILURES_KEPT:
+            self._failures.append((round(due - self._began, 4), kind))
+
+    def report(self) -> LoadReport:
+        """What was seen so far; requests that are not answered yet are in `sent` alone."""
+        return LoadReport(
+            url=self.url,
+            rate_per_s=self.rate_per_s,
+            keep_alive=self.keep_alive,
+            seconds=round((self._ended or time.monotonic()) - self._began, 3),
+            sent=self.sent,
+            ok=self.ok,
+            failed=sum(self._kinds.values()),
+            by_kind=dict(self._kinds),
+            by_status=dict(self._statuses),
+            latency_ms=self._latencies.summary(),
+            failures=list(self._failures),
+            answered_by=dict(self._tags),
+            connections=self.connections,
+            late_ms_max=round(self._late_s_max * 1000, 2),
+            began_mono=self._began,
+        )
 
 
-def main() -> None:
-    """`python -m failback.drill.load URL --rate 200 --seconds 10`: prints the report as JSON."""
-    parser = ArgumentParser(prog="failback.drill.load")
-    parser.add_argument("url")
-    parser.add_argument("--rate", type=float, default=200.0)
-    parser.add_argument("--seconds", type=float, default=None)
-    parser.add_argument("--keep-alive", action="store_true")
-    parser.add_argument("--tag", default="")
-    parser.add_argument("--until-stdin-ends", action="store_true")
-    sys.stdout.write(json.dumps(asdict(asyncio.run(_main(parser.parse_args())))) + "\n")
+async def run_load(
+    url: str,
+    rate_per_s: float,
+    until: float | asyncio.Event,
+    *,
+    keep_alive: bool = False,
+    method: str = "GET",
+    body: bytes = b"",
+    headers: dict[str, str] | None = None,
+    tag: str = "x-release",
+    timeout_s_max: float = 10.0,
+) -> LoadReport:
+    """Sends for `until` seconds, or until that event is set, and says what the clients saw. See `Load`."""
+    load = Load(
+        url,
+        rate_per_s,
+        keep_alive=keep_alive,
+        method=method,
+        body=body,
+        headers=headers,
+        tag=tag,
+        timeout_s_max=timeout_s_max,
+    )
+    if isinstance(until, asyncio.Event):
+        return await load.run(stop=until)
+    return await load.run(seconds=until)
 
 
-if __name__ == "__main__":
-    main()
+class _Client(asyncio.Protocol):
+    """One connection; one request at a time."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self._transport: asyncio.Transport | None = None
+        self._answer: Answer | None = None
+        self._waiting: asyncio.Future[Answer] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if not isinstance(transport, asyncio.Transport):
+            raise TypeError(f"a stream was expected, got {transport!r}")
+        self._transport = transport
+
+    async def exchange(self, request: bytes) -> Answer:
+        """Sends and waits for the whole answer. Raises OSError when the connection ends before, BadAnswer."""
+        if self._transport is None or self.closed:
+            raise ConnectionResetError("the connection is closed")
+        self._answer = Answer(head_only=request.startswith(b"HEAD "))
+        self._waiting = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        try:
+            return await self._waiting
+        finally:
+            self._answer = self._waiting = None
+
+    def data_received(self, data: bytes) -> None:
+        if self._answer is None or self._waiting is None or self._waiting.done():
+            return
+        try:
+            if self._answer.feed(data):
+                self._waiting.set_result(self._answer)
+        except BadAnswer as cause:
+            self._waiting.set_exception(cause)
+
+    def eof_received(self) -> bool:
+        self._end(None)
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(exc)
+
+    def _end(self, exc: Exception | None) -> None:
+        self.closed = True
+        if self._answer is None or self._waiting is None or self._waiting.done():
+            return
+        if exc is None and self._answer.ends_with_connection():
+            self._waiting.set_result(self._answer)
+        else:
+            self._waiting.set_exception(ConnectionResetError("the connection ended before the answer was complete"))
+
+    def close(self) -> None:
+        self.closed = True
+        if self._transport is not None:
+            self._transport.abort() if self._waiting is not None else self._transport.close()
+
+
+def _target(url: str) -> str:
+    parts = urlsplit(url)
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def _request(method: str, host: str, target: str, headers: dict[str, str], body: bytes, keep_alive: bool) -> bytes:
+    """The bytes of the request; made once, sent often."""
+    lines = {"Host": host, "User-Agent": "failback-load", "Accept": "*/*"} | headers
+    if body or method not in ("GET", "HEAD", "OPTIONS", "DELETE"):
+        lines["Content-Length"] = str(len(body))
+    if not keep_alive:
+        lines["Connection"] = "close"
+    head = f"{method} {target} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items()) + "\r\n"
+    return head.encode("latin-1") + body

@@ -47,6 +47,8 @@ async def conclude(x: Execution, opened: Outcome) -> Outcome:
         results.credit_recovery(x.store, x.row, result)
     await asyncio.to_thread(x.snapshots.prune, in_use(x), time.time())
     ballast.drop(x.home)
+    if x.row.kind == "deploy":
+        x.values.only("notification_config.").seal(x.home.service(x.row.service) / "told", x.home.key_file)
     x.values.forget()
     shutil.rmtree(x.files / "scratch", ignore_errors=True)
     x.emit("execution-finished", status=result["status"], exit_code=code, rollback=result["rollback_performed"])

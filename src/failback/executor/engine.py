@@ -23,7 +23,7 @@ from failback.executor.orchestrator import Orchestrator
 from failback.executor.owners import owner_alive
 from failback.executor.plan_file import LoadedPlan
 from failback.executor.store import ExecutionRow, Store
-from failback.executor.values import ExecutionValues
+from failback.executor.values import ExecutionValues, without_literal_secrets
 from failback.model.errors import FailbackError, InternalError, NotApproved, ServiceHeld
 from failback.model.plan import Plan
 from failback.telemetry.events import EventLog, Subscriber
@@ -44,6 +44,7 @@ class Engine:
         orchestrator: Orchestrator | None = None,
         kind: str = "deploy",
         from_revision: str | None = None,
+        values: ExecutionValues | None = None,
         subscribers: Sequence[Subscriber] = (),
     ) -> dict[str, Any]:
         """Runs the plan to its end and returns the contract's result.
@@ -57,7 +58,8 @@ class Engine:
                 f"Answer on a terminal, or pass --yes (Python: user_approval=True).",
                 service=plan.service,
             )
-        values = ExecutionValues.resolve(loaded, os.environ)
+        if values is None:
+            values = ExecutionValues.resolve(loaded, os.environ)
         self.home.prepare()
         store = Store(self.home.database)
         lock = ServiceLock(self.home.locks, plan.service)
@@ -69,7 +71,7 @@ class Engine:
                 service=plan.service,
                 environment=plan.environment,
                 kind=kind,
-                plan={"plan": plan.model_dump(mode="json", by_alias=True), "from_revision": from_revision},
+                plan={"plan": without_literal_secrets(plan), "from_revision": from_revision},
                 folder=str(loaded.folder),
                 orchestrator="builtin" if orchestrator is None else "custom",
                 owner=self._runtime().executor_id,
@@ -167,7 +169,7 @@ class Engine:
             lock=lock,
             journal=ExecutionJournal(store, row.id, lock, events.emit),
             snapshots=SnapshotStore(
-                Path(backup.backup_root) if backup.backup_root else self.home.backups,
+                Path(backup.backup_root).expanduser() if backup.backup_root else self.home.backups,
                 self.home.key_file,
                 encryption=backup.encryption,
                 retention_days=backup.retention_days,

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from failback.executor.context import Execution, Outcome
-from failback.executor.phases.base import Recovery
+from failback.executor.phase import Recovery
 from failback.model.evidence import Evidence, FailedStep
 
 _FILES_MAX = 2000

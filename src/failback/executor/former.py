@@ -29,7 +29,7 @@ def last_plan(home: Home, service: str) -> LoadedPlan:
     try:
         for row in store.executions(service=service):
             if row.kind == "deploy":
-                return plan_from_mapping(row.plan["plan"], row.folder, check_files=False)
+                return plan_from_mapping(row.plan["plan"], row.folder, check_files=False, orchestrated=True)
     finally:
         store.close()
     raise UsageError(f"{service} was never deployed with the home {home.root}.", service=service)

@@ -11,7 +11,7 @@ from failback.executor import phases, results
 from failback.executor.context import Execution, Outcome
 from failback.executor.evidence import collect
 from failback.executor.nodes import is_rollout
-from failback.executor.phases.base import Phase, PhaseResult, Recovery
+from failback.executor.phase import Phase, PhaseResult, Recovery
 from failback.model.execution import PHASE_NAMES, PhaseStatus
 
 

@@ -96,7 +96,7 @@ class StepRunner:
         self, node: Node, orchestrator: Orchestrator, began: float, attempt: int
     ) -> StepResult:
         """The orchestrator's code runs in a thread; past the step's time-out it is left to itself, and says so."""
-        shape = StepMapping(node.step.model_dump(mode="json") | {"number": node.number})
+        shape = StepMapping(node.step.params | node.step.model_dump(mode="json") | {"number": node.number})
         shape["env"] = dict(self.env_of(node.step.name))
         failed: dict[str, Any]
         try:

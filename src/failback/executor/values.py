@@ -17,7 +17,7 @@ from failback.backup.keys import Key, ensure_key
 from failback.executor.plan_file import LoadedPlan
 from failback.model.errors import PlanError, SnapshotUnreadable
 from failback.model.plan import LocalReleaseSpec, Plan
-from failback.model.redaction import Redactor
+from failback.model.redaction import MASK, Redactor
 from failback.model.values import Resolved, Value, mask_values, resolve, unmasked, unresolved
 from failback.targets.base import ReleaseSpec
 
@@ -51,7 +51,7 @@ class ExecutionValues:
                     value,
                     where=where.replace(".", "/"),
                     environment=environment,
-                    read_file=lambda path: (loaded.folder / path).read_text(encoding="utf-8"),
+                    read_file=loaded.read_file,
                     position=loaded.positions.get(where.replace(".", "/")),
                     always_secret=where in _SECRET_SETTINGS or where.startswith("notification_config.urls"),
                 )
@@ -97,6 +97,16 @@ class ExecutionValues:
         if self._file is not None:
             self._file.unlink(missing_ok=True)
 
+    def only(self, prefix: str) -> ExecutionValues:
+        """Those below one part of the plan."""
+        texts = {where: text for where, text in self.texts.items() if where.startswith(prefix)}
+        return ExecutionValues(texts, self.secret & texts.keys(), self.masked)
+
+    @classmethod
+    def of_rollback(cls, service_folder: Path, key_file: Path) -> ExecutionValues:
+        """What a rollback needs of the last deployment's values: how the team is told. A former revision has its own."""
+        return cls.unseal(service_folder / "told", key_file)
+
     def redactor(self) -> Redactor:
         return Redactor(self.masked)
 
@@ -108,6 +118,15 @@ class ExecutionValues:
     def setting(self, where: str) -> str:
         """One resolved setting by its place in the plan, "" when it is not set."""
         return self.texts.get(where, "")
+
+    def _checks(self, plan: Plan) -> dict[str, Any]:
+        """The checks with the headers' values in place of their references."""
+        shape = plan.checks.model_dump(mode="json")
+        for number, check in enumerate(shape["smoke"]):
+            check["headers"] = {
+                name: self.setting(f"checks.smoke.{number}.headers.{name}") for name in check["headers"]
+            }
+        return shape
 
     def release(self, plan: Plan, folder: Path, *, from_revision: str | None) -> ReleaseSpec:
         """The release as the target gets it: paths absolute, values resolved."""
@@ -123,10 +142,28 @@ class ExecutionValues:
         return ReleaseSpec(
             service=plan.service,
             shape=shape,
-            checks=plan.checks.model_dump(mode="json"),
+            checks=self._checks(plan),
             secrets=frozenset(name for name in env if f"{prefix}{name}" in self.secret),
             from_revision=from_revision,
         )
+
+
+def without_literal_secrets(plan: Plan) -> dict[str, Any]:
+    """The plan as it is recorded: what is secret by its key alone, and stands in the plan as it is, is masked.
+
+    A resume finds the values in the execution's sealed file.
+    """
+    shape = plan.model_dump(mode="json", by_alias=True)
+    for where in _SECRET_SETTINGS:
+        part = shape
+        *path, key = where.split(".")
+        for name in path:
+            part = part[name]
+        if isinstance(part[key], str) and part[key] and "${" not in part[key]:
+            part[key] = MASK
+    told = shape["notification_config"]
+    told["urls"] = [MASK if isinstance(url, str) and "${" not in url else url for url in told["urls"] or ()]
+    return shape
 
 
 def places(plan: Plan) -> dict[str, Value]:
@@ -137,6 +174,9 @@ def places(plan: Plan) -> dict[str, Value]:
     image = getattr(plan.release, "image", None)
     if image is not None:
         found["release.image"] = image
+    for number, check in enumerate(plan.checks.smoke):
+        for name, value in check.headers.items():
+            found[f"checks.smoke.{number}.headers.{name}"] = value
     for step in plan.steps:
         for name, value in step.env.items():
             found[f"steps.{step.name}.env.{name}"] = value

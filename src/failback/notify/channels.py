@@ -123,6 +123,9 @@ def _send_mail(mail: EmailMessage, config: Mapping[str, Any], recipients: list[s
             if tls == "starttls" or (tls == "auto" and port != 465 and server.has_extn("starttls")):
                 server.starttls(context=context)
                 server.ehlo()
+            if config.get("username") and not isinstance(server, smtplib.SMTP_SSL) and not isinstance(server.sock, ssl.SSLSocket):
+                if tls != "none":
+                    raise Lasting(f"{host}:{port} offers no TLS, and a password is not sent in the clear (tls: none allows it)")
             if config.get("username"):
                 server.login(str(config["username"]), str(config.get("password") or ""))
             server.send_message(mail, to_addrs=recipients)

@@ -27,6 +27,7 @@ def rollback(
     from failback.executor.engine import Engine
     from failback.executor.former import former_plan
     from failback.executor.home import Home
+    from failback.executor.values import ExecutionValues
 
     place = Home.at(home)
     known_service(place, service)
@@ -36,6 +37,11 @@ def rollback(
         approved = consent(f"Roll {service} back from {stable} to {revision}?")
     with progress(loaded, as_json=as_json) as subscriber:
         result = Engine(place).deploy(
-            loaded, approved=approved, kind="rollback", from_revision=revision, subscribers=[subscriber]
+            loaded,
+            approved=approved,
+            kind="rollback",
+            from_revision=revision,
+            values=ExecutionValues.of_rollback(place.service(service), place.key_file),
+            subscribers=[subscriber],
         )
     return end(result, as_json=as_json)

@@ -108,7 +108,7 @@ def es_module(hit: Hit) -> Hypothesis | None:
     """CommonJS and ES modules mixed: usually a package's major version that became ESM only."""
     around = hit.document.window(hit.index, 0, 3)
     path = hit.get("path") or hit.get("json") or hit.get("json2") or hit.get("old")
-    package = package_of(path) or package_of(around) or ""
+    package: str = package_of(path) or package_of(around) or ""
     module = re.search(r"requested module '([^']+)'", around)
     if not package and module:
         package = _package(module.group(1)) if not module.group(1).startswith(".") else ""

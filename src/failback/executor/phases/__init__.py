@@ -10,7 +10,7 @@ from failback.executor.phases import (
     traffic,
     version,
 )
-from failback.executor.phases.base import Phase
+from failback.executor.phase import Phase
 
 ALL: tuple[Phase, ...] = (
     Phase(1, limit_s=10.0, run=traffic.run),

@@ -10,7 +10,7 @@ import dataclasses
 from failback.executor import results
 from failback.executor.archive import write_archive
 from failback.executor.conclusion import traffic
-from failback.executor.phases.base import PhaseResult, Recovery, done
+from failback.executor.phase import PhaseResult, Recovery, done
 from failback.targets.base import Action
 
 

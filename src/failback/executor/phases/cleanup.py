@@ -6,7 +6,7 @@ Promise: no process, port, folder, file or object of it is left, and each was lo
 from __future__ import annotations
 
 from failback.executor import commands
-from failback.executor.phases.base import PhaseResult, Recovery, done, skipped, untouched
+from failback.executor.phase import PhaseResult, Recovery, done, skipped, untouched
 from failback.targets.base import Action
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from failback.executor import notifying, results
 from failback.executor.conclusion import traffic
-from failback.executor.phases.base import PhaseResult, Recovery, done, skipped
+from failback.executor.phase import PhaseResult, Recovery, done, skipped
 
 
 async def run(recovery: Recovery) -> PhaseResult:

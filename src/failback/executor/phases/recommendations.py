@@ -5,7 +5,7 @@ Promise: each recommendation names the thing itself, with an example that can be
 
 from __future__ import annotations
 
-from failback.executor.phases.base import PhaseResult, Recovery, done, skipped
+from failback.executor.phase import PhaseResult, Recovery, done, skipped
 from failback.targets.base import Action
 
 

@@ -9,7 +9,7 @@ import asyncio
 
 from failback.diagnosis import diagnose
 from failback.executor.evidence import load
-from failback.executor.phases.base import PhaseResult, Recovery, done
+from failback.executor.phase import PhaseResult, Recovery, done
 from failback.targets.base import Action
 
 

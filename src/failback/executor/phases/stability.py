@@ -5,7 +5,7 @@ Promise: STABLE is said only after replicas, endpoints, logs and response times 
 
 from __future__ import annotations
 
-from failback.executor.phases.base import PhaseResult, Recovery, done, skipped, untouched
+from failback.executor.phase import PhaseResult, Recovery, done, skipped, untouched
 
 
 async def run(recovery: Recovery) -> PhaseResult:

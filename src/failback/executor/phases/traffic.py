@@ -5,7 +5,7 @@ Promise: afterwards no request reaches the failed revision, as the data plane it
 
 from __future__ import annotations
 
-from failback.executor.phases.base import PhaseResult, Recovery, done, skipped, untouched
+from failback.executor.phase import PhaseResult, Recovery, done, skipped, untouched
 
 
 async def run(recovery: Recovery) -> PhaseResult:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from failback.executor.opening import snapshot_ref
-from failback.executor.phases.base import PhaseResult, Recovery, done, skipped, untouched
+from failback.executor.phase import PhaseResult, Recovery, done, skipped, untouched
 from failback.model.snapshot import SnapshotContent
 from failback.targets.base import Action
 

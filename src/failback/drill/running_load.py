@@ -13,9 +13,9 @@ _END_S_MAX = 30.0
 class RunningLoad:
     """Started at once; `stop` gives the report. Ends by itself when this process goes."""
 
-    def __init__(self, url: str, rate_per_s: float, *, keep_alive: bool = False, tag: str = "") -> None:
-        command = [sys.executable, "-I", "-m", "failback.drill.load", url, "--rate", str(rate_per_s)]
-        command += ["--until-stdin-ends", "--tag", tag] + (["--keep-alive"] if keep_alive else [])
+    def __init__(self, url: str, rate_per_s: float, *, keep_alive: bool = False) -> None:
+        kind = "keep-alive" if keep_alive else "new"
+        command = [sys.executable, "-I", "-m", "failback.drill.load_process", url, str(rate_per_s), kind]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, text=True
         )

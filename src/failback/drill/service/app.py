@@ -17,6 +17,7 @@ class Handler(BaseHTTPRequestHandler):
         body = json.dumps({"service": "drill", "release": settings["release"], "pid": os.getpid()}).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
+        self.send_header("X-Release", str(settings["release"]))
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

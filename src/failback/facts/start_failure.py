@@ -10,7 +10,8 @@ from failback.facts.packages import is_own_file
 TAIL_CHARS_MAX = 65_536  # of the log; a failing start says why at its end
 # What may be over at the next start: none of these condemns, even beside a deterministic reason.
 _TRANSIENT = re.compile(
-    r"ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|EPIPE\b|EADDRINUSE|ENOSPC|EMFILE|ENOMEM|EDQUOT"
+    # With its word border: a case-blind ENOTFOUND is also in the middle of Python's FileNotFoundError.
+    r"\b(?:ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|EPIPE|EADDRINUSE|ENOSPC|EMFILE|ENOMEM|EDQUOT)\b"
     r"|connection refused|connection reset|connection aborted|could not connect|can't connect|unable to connect|no route to host"
     r"|network is unreachable|timed? ?out\b|timeout|deadline exceeded|name or service not known|temporary failure in name resolution"
     r"|no such host|could not translate host name|name resolution|unknown host|UnknownHostException|getaddrinfo|nodename nor servname"

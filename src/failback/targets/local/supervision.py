@@ -2,7 +2,11 @@
 
 Facts of supervisor 4.3 this page rests on: a program is known once its file is there and `reloadConfig` was called; it
 gives up after `startretries`, so that is set beyond any need; it cannot change a running program, so the production
-restart policy holds from the start; its back-off grows by a second with each failed start.
+restart policy holds from the start; its back-off grows by a second with each failed start; it splits its list of files
+at blanks and takes " ;" and " #" for comments, so paths in its configuration are relative to its own folder.
+
+Whether it runs is a lock that it inherits and holds for life: true as well when the command that started it was killed
+before it could write anything down. Its programs do not inherit the lock: supervisor closes what it passes to none.
 """
 
 from __future__ import annotations
@@ -11,9 +15,11 @@ import contextlib
 import fcntl
 import http.client
 import os
+import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 import xmlrpc.client
 from collections.abc import Iterator, Sequence
@@ -21,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 from failback.model.errors import TargetUnavailable
-from failback.targets.local.replica import start_ticks
 
 _START_S_MAX = 15.0
 _ANSWER_S_MAX = 30.0
@@ -58,58 +63,75 @@ class Supervision:
         self.folder = folder
         self.programs = folder / "programs"
         self.socket_path = run_dir / "supervisor"
-        self._pid_file = folder / "supervisord.pid"
+        self._lock_file = folder / "supervisord.lock"
 
     def running(self) -> bool:
-        """Whether the very process that wrote its pid still lives."""
+        """Whether a supervisor of this home lives: somebody holds its lock."""
         try:
-            pid, ticks = self._pid_file.with_suffix(".started").read_text().split()
-        except (OSError, ValueError):
+            lock = os.open(self._lock_file, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
             return False
-        return start_ticks(int(pid)) == ticks
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(lock)
+        return False
 
     def ensure(self) -> bool:
         """Starts it unless it runs; True when it had to be started. Two commands at once start one."""
         if self.running():
+            self._await_answer()  # another command may have started it a moment ago
             return False
         self.programs.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.socket_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._exclusively():
             if self.running():
+                self._await_answer()
                 return False
             self.socket_path.unlink(missing_ok=True)
             config = self.folder / "supervisord.conf"
-            config.write_text(self._config())
-            process = subprocess.Popen(
-                [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "--configuration", str(config)],
-                cwd=self.folder,
-                env=plain_environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=(self.folder / "supervisord.err").open("ab"),
-                start_new_session=True,
-            )
-            self._pid_file.with_suffix(".started").write_text(f"{process.pid} {start_ticks(process.pid)}")
-            self._await_answer(process)
+            _replace(config, self._config())
+            lock = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                with (self.folder / "supervisord.err").open("ab") as errors:
+                    subprocess.Popen(
+                        [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "--configuration", str(config)],
+                        cwd=self.folder,
+                        env=plain_environment(),
+                        stdin=subprocess.DEVNULL,
+                        stdout=subprocess.DEVNULL,
+                        stderr=errors,
+                        start_new_session=True,
+                        pass_fds=(lock,),
+                    )
+            finally:
+                os.close(lock)
+            self._await_answer()
         return True
 
-    def _await_answer(self, process: subprocess.Popen[bytes]) -> None:
+    def _await_answer(self) -> None:
         deadline = time.monotonic() + _START_S_MAX
         while True:
             with contextlib.suppress(OSError, xmlrpc.client.Error, http.client.HTTPException):
                 self._server().supervisor.getState()
                 return
-            if process.poll() is not None or time.monotonic() > deadline:
+            running = self.running()
+            if not running or time.monotonic() > deadline:
                 tail = (self.folder / "supervisord.err").read_text(errors="replace")[-400:]
                 raise TargetUnavailable(
-                    f"The supervisor of {self.folder} did not start (exit code {process.poll()}): {tail.strip()}",
+                    f"The supervisor of {self.folder} {'does not answer' if running else 'did not start'}: "
+                    f"{tail.strip() or 'it said nothing'}",
                     folder=str(self.folder),
                 )
             time.sleep(0.02)
 
     def add(self, program: str, command: Sequence[str], *, grace_s: float) -> None:
         """Keeps `command` alive from now on; does nothing when it is known already."""
-        self._program_file(program).write_text(_program(program, command, self.folder, grace_s))
+        # At once or not at all: one half-written file would keep supervisor from reading any of them.
+        _replace(self._program_file(program), _program(program, command, grace_s))
         self._reload()
         self._call("addProcessGroup", program, unless=(_ALREADY_ADDED,))
         self._call("startProcess", program, False, unless=(_ALREADY_STARTED,))
@@ -135,7 +157,7 @@ class Supervision:
         """Ends the supervisor itself, and with it every program."""
         if not self.running():
             return
-        pid = int(self._pid_file.with_suffix(".started").read_text().split()[0])
+        pid = int(self._call("getPID"))
         with contextlib.suppress(TargetUnavailable):
             self._call("shutdown")
         deadline = time.monotonic() + _START_S_MAX
@@ -163,7 +185,8 @@ class Supervision:
             raise TargetUnavailable(f"The supervisor refused {method}{arguments}: {fault.faultString}") from fault
         except (OSError, http.client.HTTPException) as cause:
             raise TargetUnavailable(
-                f"The supervisor of {self.folder} does not answer ({cause}). The next `failback resume` starts it again."
+                f"The supervisor of {self.folder} does not answer ({cause}). "
+                f"The next `failback resume` starts it again."
             ) from cause
 
     @contextlib.contextmanager
@@ -173,18 +196,17 @@ class Supervision:
             yield
 
     def _config(self) -> str:
-        quoted = _quoted
         return f"""[unix_http_server]
-file={quoted(self.socket_path)}
+file={_escaped(str(self.socket_path))}
 chmod=0700
 
 [supervisord]
-logfile={quoted(self.folder / "supervisord.log")}
+logfile=supervisord.log
 logfile_maxbytes=2MB
 logfile_backups=1
 loglevel=warn
-pidfile={quoted(self._pid_file)}
-childlogdir={quoted(self.folder)}
+pidfile=supervisord.pid
+childlogdir=.
 identifier=failback
 minfds=1024
 
@@ -192,15 +214,14 @@ minfds=1024
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 
 [include]
-files={quoted(self.programs / "*.conf")}
+files=programs/*.conf
 """
 
 
-def _program(program: str, command: Sequence[str], folder: Path, grace_s: float) -> str:
+def _program(program: str, command: Sequence[str], grace_s: float) -> str:
     words = " ".join(_word(word) for word in command)
     return f"""[program:{program}]
 command={words}
-directory={_quoted(folder)}
 autostart=true
 autorestart=true
 startsecs=1
@@ -210,17 +231,25 @@ stopwaitsecs={int(grace_s) + 5}
 stopasgroup=false
 killasgroup=true
 stdout_logfile=NONE
-stderr_logfile={_quoted(folder / f"{program}.err")}
+stderr_logfile={program}.err
 stderr_logfile_maxbytes=256KB
 stderr_logfile_backups=0
 """
 
 
-def _quoted(path: Path) -> str:
-    return str(path).replace("%", "%%")
+def _replace(path: Path, text: str) -> None:
+    """Writes a file as a whole; its temporary name is none that supervisor reads."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%%")
 
 
 def _word(word: str) -> str:
     """One word of a command as supervisor's own parser reads it."""
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    return f'"{escaped}"'
+    escaped = _escaped(word.replace("\\", "\\\\").replace('"', '\\"'))
+    # A blank before ";" or "#" begins a comment, even inside quotes; two quotes between them are nothing to the parser.
+    return '"' + re.sub(r"(\s)([;#])", r'\1""\2', escaped) + '"'

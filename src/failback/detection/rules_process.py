@@ -7,13 +7,21 @@ from collections.abc import Iterator
 
 from failback.detection.rule import Finding, Rule
 from failback.model.evidence import ProbeResult
-from failback.model.observation import Exit, Limits, ReplicaView, View
+from failback.model.observation import Exit, Limits, ReplicaView, Stage, View
 
 _MEMORY_SHARE = 0.95
 _MEMORY_AHEAD_S = 10.0
 _GROWTH_SHARE_S = 0.02
 _SLOW_ANSWERS_MIN = 2
-_FATAL = re.compile(r"\b(?:fatal|panic|unhandled|uncaught|traceback|segmentation fault|critical)\b", re.IGNORECASE)
+_FATAL = re.compile(
+    r"\b(?:fatal|panic|unhandled|uncaught|segmentation fault|critical)\b|^[\w.]*(?:Error|Exception)\b(?: \[\w+\])?:", re.IGNORECASE
+)
+# Lines that every program prints when its *client* goes away, and headings that say nothing by themselves.
+_NO_FAULT = re.compile(
+    r"^traceback \(most recent call last\)|exception (?:occurred|happened) (?:during|in) (?:the )?processing of request"
+    r"|BrokenPipe|broken pipe|\bEPIPE\b|\bECONNRESET\b|ConnectionReset|connection reset by peer|client (?:disconnected|closed)",
+    re.IGNORECASE,
+)
 
 
 def _exits(view: View) -> Iterator[tuple[ReplicaView, Exit]]:
@@ -134,17 +142,27 @@ def _stopped_answering(view: View, limits: Limits) -> Finding | None:
 
 
 def _new_errors(view: View, limits: Limits) -> Finding | None:
-    """Fatal words on one replica, or the same new error on every one; a single error line is no verdict."""
+    """Fatal words on one replica, or the same new error on every one; a single error line is no verdict.
+
+    While dark only: once users' requests come, an error that one of them causes is new as well, and the counts of
+    answers say better what it means.
+    """
+    if view.stage is not Stage.DARK:
+        return None
     for replica in view.replicas:
-        fatal = [line for line in replica.new_errors if _FATAL.search(line)]
+        fatal = [line for line in _faults(replica) if _FATAL.search(line)]
         if fatal and replica.ready_at_s is not None:
             return Finding(f"{replica.name} logs an error that the stable revision never does", tuple(fatal[:3]))
     if view.replicas_wanted > 1 and len(view.replicas) >= view.replicas_wanted:
-        common = set(view.replicas[0].new_errors).intersection(*(set(r.new_errors) for r in view.replicas[1:]))
+        common = set(_faults(view.replicas[0])).intersection(*(_faults(replica) for replica in view.replicas[1:]))
         if common and all(replica.ready_at_s is not None for replica in view.replicas):
             line = min(common)
             return Finding(f"every replica logs an error that the stable revision never does: {line}", (line,))
     return None
+
+
+def _faults(replica: ReplicaView) -> list[str]:
+    return [line for line in replica.new_errors if not _NO_FAULT.search(line)]
 
 
 def _memory_runs_out(view: View, limits: Limits) -> Finding | None:

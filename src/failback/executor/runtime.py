@@ -17,6 +17,8 @@ from typing import Any
 
 from dbos import DBOS, SetWorkflowID
 
+from failback.executor import faults
+
 # Raised only when the order of steps in `workflow.run_execution` changes.
 WORKFLOW_SHAPE = "1"
 _PICK_UP_S = 0.05
@@ -83,4 +85,14 @@ class Runtime:
 
 async def durable_step(name: str, body: Callable[[], Coroutine[Any, Any, dict[str, Any]]]) -> dict[str, Any]:
     """Runs `body` once: its result is recorded, and given again when the execution is taken up."""
-    return await DBOS.run_step_async({"name": name}, body)
+
+
+    async def passing_points() -> dict[str, Any]:
+        faults.point(f"{name}:begun")
+        outcome = await body()
+        faults.point(f"{name}:done-not-recorded")
+        return outcome
+
+    outcome = await DBOS.run_step_async({"name": name}, passing_points)
+    faults.point(f"{name}:recorded")
+    return outcome

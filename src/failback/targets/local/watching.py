@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +148,7 @@ class Watch:
         checks = self._record.checks
         tries = 0
         while True:
-            answer = await ready_check(replica.name, replica.port, checks["ready"])
+            answer = await _whole(ready_check(replica.name, replica.port, checks["ready"]))
             self._keep(replica, answer)
             changed = answer.passed != asked.ready
             asked.last_ready, asked.ready = answer, answer.passed
@@ -173,7 +173,7 @@ class Watch:
 
         async def one(check: Mapping[str, Any]) -> None:
             async with gate:
-                answer = await smoke_request(replica.name, replica.port, check, host)
+                answer = await _whole(smoke_request(replica.name, replica.port, check, host))
             self._keep(replica, answer)
             asked.smoke.append(answer)
             if not answer.passed:
@@ -208,6 +208,12 @@ class Watch:
         kept = self._site.probes.setdefault(replica.name, [])
         if len(kept) < _PROBES_KEPT:
             kept.append(answer)
+
+
+async def _whole(request: Coroutine[Any, Any, ProbeResult]) -> ProbeResult:
+    """Lets a request of ours end even when nobody waits for it any more: broken off, it would be an error in the
+    service's log that we had caused."""
+    return await asyncio.shield(asyncio.ensure_future(request))
 
 
 class _Asked:

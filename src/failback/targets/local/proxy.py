@@ -7,8 +7,8 @@ step: clusters, confirmed warm; route, confirmed; then what is not needed any mo
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
-import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,16 +16,32 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-import psutil
-
 from failback.model.errors import TargetUnavailable
 from failback.model.release import RevisionCounters, TrafficCounters
 from failback.targets.local import proxy_config
 from failback.targets.local.proxy_admin import Admin
+from failback.targets.local.proxy_config import CLUSTERS, LISTENERS, ROUTES
+from failback.targets.local.proxy_counters import read_copies, read_counters
+from failback.targets.local.proxy_files import ProxyFiles, addresses, new_version, split_listen
+from failback.targets.local.proxy_reason import reason_of
+
+__all__ = ["Proxy", "envoy_binary", "read_counters", "split_listen"]
 
 _CONFIRM_S_MAX = 5.0
+_GONE_S_MAX = 2.0  # Envoy is back 0.2 s after its supervisor started it anew
 _LOOK_AGAIN_S = 0.002
+# Envoy's main thread confirms; its workers take the new routes in their next turn (0 of 1,200 requests were late).
+_WORKERS_FOLLOW_S = 0.002
 _WORKERS = 2
+_FILES_OPEN = 65_536
+_REVISION = re.compile(r"[A-Za-z0-9_-]{1,60}")
+_PREFIX = {
+    LISTENERS: "listener_manager.lds",
+    CLUSTERS: "cluster_manager.cds",
+    ROUTES: f"http.{proxy_config.USERS}.rds.{proxy_config.USERS}",
+}
+# More users at once than the 1024 files that a login shell often allows; the hard limit is as far as one may go.
+_START = f'ulimit -n {_FILES_OPEN} 2>/dev/null || ulimit -n "$(ulimit -Hn)" 2>/dev/null; exec "$0" "$@"'
 _Result = TypeVar("_Result")
 
 
@@ -36,94 +52,97 @@ class Proxy:
         self.folder = folder
         self.service = service
         self.listen = listen
+        self.files = ProxyFiles(folder)
         self.socket_path = str(run_dir / f"{_short(service)}.admin")
         self.admin = Admin(self.socket_path)
 
     def command(self) -> list[str]:
-        """How the supervisor starts it."""
-        return [
-            envoy_binary(),
-            "--config-path",
-            str(self.folder / "bootstrap.json"),
-            "--use-dynamic-base-id",
-            "--concurrency",
-            str(_WORKERS),
-            "--log-level",
-            "warning",
-            "--drain-time-s",
-            "1",
-            "--parent-shutdown-time-s",
-            "2",
-        ]
+        """How the supervisor starts it; needs no variable of the environment."""
+        bootstrap = ("--config-path", str(self.folder / "bootstrap.json"))
+        # Hot restart is not used, and its shared memory would stay behind each time that Envoy is killed.
+        quiet = ("--disable-hot-restart", "--concurrency", str(_WORKERS), "--log-level", "warning")
+        return ["/bin/sh", "-c", _START, envoy_binary(), *bootstrap, *quiet]
 
     def prepare(self) -> None:
-        """Writes what is not there yet (a listener without any release answers 503); safe to repeat."""
+        """Writes what is not there or not as it should be; a listener without any release answers 503."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         Path(self.socket_path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        host, port = split_listen(self.listen)
         bootstrap = proxy_config.bootstrap(self.service, str(self.folder), self.socket_path)
-        self._write("bootstrap.json", bootstrap)
-        if self._read("cds.json") is None:
-            self._write("cds.json", proxy_config.clusters(_version(), {}))
-        if self._read("rds.json") is None:
-            self._write("rds.json", proxy_config.routes(_version(), None, None))
-        if not self.listens_on(self.listen):
-            self._write("lds.json", proxy_config.listeners(_version(), str(self.folder), host, port))
+        if self.files.read("bootstrap.json") != bootstrap:
+            self.files.write("bootstrap.json", bootstrap)
+        if self.files.read(CLUSTERS) is None:
+            self.files.write(CLUSTERS, proxy_config.clusters(new_version(), {}))
+        if self.files.read(ROUTES) is None:
+            self.files.write(ROUTES, proxy_config.routes(new_version(), None))
+        wanted = self._listeners("")
+        known = self.files.read(LISTENERS)
+        if known is None or known["resources"] != wanted["resources"]:
+            self.files.write(LISTENERS, wanted | {"version_info": new_version()})
 
     async def ready(self, timeout_s_max: float = 10.0) -> None:
-        """Returns once Envoy is live and listens for users. Raises TargetUnavailable with its reason."""
+        """Returns once Envoy is live and listens for users. Raises TargetUnavailable with its reason.
+
+        An Envoy of this same folder whose supervisor was killed may still hold the port: it is ended.
+        """
         deadline = time.monotonic() + timeout_s_max
+        tried_again = False
+        self.admin.close()  # a kept connection may be to a former Envoy that has lost its socket's name, and lives
         while True:
-            try:
-                stats = await self._ask(lambda: self.admin.stats("^(server.live|listener_manager.total_listeners_active)$"))
-                if stats.get("server.live") == 1 and stats.get("listener_manager.total_listeners_active") == 1:
-                    return
-                refused = await self._refusal("listener_manager.lds")
-                if refused:
-                    raise TargetUnavailable(f"The proxy of {self.service} cannot listen on {self.listen}: {refused}")
-            except TargetUnavailable:
-                if time.monotonic() > deadline:
-                    raise
-            if time.monotonic() > deadline:
+            if await self._ask(self.is_live):
+                return
+            refused = await self._ask(self._listener_refused)
+            if refused is not None and tried_again:
+                raise TargetUnavailable(
+                    f"The proxy of {self.service} cannot listen on {self.listen}: {refused}. "
+                    f"End what listens there, or choose another address.",
+                    listen=self.listen,
+                )
+            if refused is not None:
+                # The address may have become free since: only a new version makes Envoy try again.
+                tried_again = True
+                await self._ask(self._end_former)
+                self.files.write(LISTENERS, self._listeners(new_version()))
+                await asyncio.sleep(10 * _LOOK_AGAIN_S)
+            elif time.monotonic() > deadline:
                 raise TargetUnavailable(
                     f"The proxy of {self.service} did not listen on {self.listen} within {timeout_s_max:g} s.",
                     listen=self.listen,
                 )
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(5 * _LOOK_AGAIN_S)
 
     def is_live(self) -> bool:
-        """Whether Envoy answers, by one quick question."""
+        """Whether Envoy answers and listens for users, by one quick question."""
+        active = "listener_manager.total_listeners_active"
         try:
-            return Admin(self.socket_path, answer_s_max=0.5).get("/ready").startswith(b"LIVE")
+            stats = Admin(self.socket_path, answer_s_max=0.5).stats(f"^(server.live|{active})$")
         except TargetUnavailable:
             return False
+        return stats.get("server.live") == 1 and stats.get(active) == 1
 
     def listens_on(self, listen: str) -> bool:
         """Whether the listener's file has this address."""
-        known = self._read("lds.json")
-        host, port = split_listen(listen)
-        wanted = {"socket_address": {"address": host, "port_value": port}}
-        return known is not None and known["resources"][0]["address"] == wanted
+        return self.files.listens_on(listen)
 
     def revisions(self) -> dict[str, list[int]]:
         """Ports by revision, as the file has them."""
-        known = self._read("cds.json") or {"resources": []}
-        return {
-            cluster["name"].removeprefix(proxy_config.CLUSTER_PREFIX): [
-                host["endpoint"]["address"]["socket_address"]["port_value"]
-                for host in cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
-            ]
-            for cluster in known["resources"]
-        }
+        return self.files.revisions()
 
     async def set_clusters(self, revisions: Mapping[str, Sequence[int]]) -> None:
-        """Makes these the known revisions; returns once Envoy has them warm."""
-        if self.revisions() != {name: list(ports) for name, ports in revisions.items()}:
-            self._write("cds.json", proxy_config.clusters(_version(), revisions))
-        await self._confirm("cluster_manager.cds", "cds.json")
+        """Makes these the known revisions; returns once Envoy has them warm.
+
+        Raises TargetUnavailable when Envoy rejects them (the file is then as before) or does not confirm in time, and
+        ValueError for a revision that a route uses and which would be missing.
+        """
+        for name in revisions:
+            if not _REVISION.fullmatch(name):
+                raise ValueError(f"a revision's name should be letters, digits, - and _, got {name!r}")
+        for used in (self.routed(), self.mirrored()):
+            if used is not None and used in self.revisions() and used not in revisions:
+                raise ValueError(f"revision {used} of {self.service} still gets requests: route them elsewhere first")
+        await self._put(CLUSTERS, proxy_config.clusters("", revisions))
+        warming = "cluster_manager.warming_clusters"
         await self._until(
-            lambda: self.admin.stats("^cluster_manager.warming_clusters$").get("cluster_manager.warming_clusters") == 0,
-            "its clusters are not warm",
+            lambda: self.admin.stats(f"^{warming}$").get(warming) == 0, "its clusters are not warm", _CONFIRM_S_MAX
         )
 
     async def route(
@@ -134,93 +153,137 @@ class Proxy:
         mirror_percent: float = 100.0,
         mirror_methods: Sequence[str] = ("GET", "HEAD"),
     ) -> None:
-        """Sends all users to the revision (None: a 503 that says so); returns once the route is in force."""
-        wanted = proxy_config.routes("", revision, mirror, mirror_percent, mirror_methods)["resources"]
-        known = self._read("rds.json")
-        if known is None or known["resources"] != wanted:
-            self._write("rds.json", {"version_info": _version(), "resources": wanted})
-        await self._confirm(f"http.{proxy_config.LISTENER}.rds.users", "rds.json")
+        """Sends all users to the revision (None: a 503 that says so); returns once the route is in force.
+
+        Raises TargetUnavailable when Envoy does not know the revision, rejects the routes or does not confirm in time.
+        """
+        known = self.revisions()
+        for wanted in (revision, mirror):
+            if wanted is not None and not known.get(wanted):
+                raise TargetUnavailable(
+                    f"The proxy of {self.service} knows no replicas of {wanted}: no request was sent there.",
+                    service=self.service,
+                )
+        await self._put(ROUTES, proxy_config.routes("", revision, mirror, mirror_percent, mirror_methods))
+        await asyncio.sleep(_WORKERS_FOLLOW_S)
 
     def routed(self) -> str | None:
-        """The revision that users reach, as the file in force says."""
-        known = self._read("rds.json")
-        if known is None:
-            return None
-        cluster = known["resources"][0]["virtual_hosts"][0]["routes"][-1].get("route", {}).get("cluster")
-        return None if cluster is None else str(cluster).removeprefix(proxy_config.CLUSTER_PREFIX)
+        """The revision that users reach, as the file says."""
+        return self.files.routed()
 
     def mirrored(self) -> str | None:
         """The revision that gets copies of users' requests, if one does."""
-        known = self._read("rds.json")
-        for entry in [] if known is None else known["resources"][0]["virtual_hosts"][0]["routes"]:
-            for policy in entry.get("route", {}).get("request_mirror_policies", []):
-                return str(policy["cluster"]).removeprefix(proxy_config.CLUSTER_PREFIX)
-        return None
+        return self.files.mirrored()
 
     async def remove(self, revision: str) -> None:
-        """Forgets a revision that no route uses any more."""
-        left = {name: ports for name, ports in self.revisions().items() if name != revision}
-        await self.set_clusters(left)
+        """Forgets a revision that no route uses any more; what users got from it stays counted."""
+        await self.set_clusters({name: ports for name, ports in self.revisions().items() if name != revision})
 
     async def active(self, revision: str) -> int:
-        """Requests of users that the revision is answering at this moment."""
-        name = f"cluster.{proxy_config.CLUSTER_PREFIX}{revision}.upstream_rq_active"
-        stats = await self._ask(lambda: self.admin.stats(f"^{re.escape(name)}$"))
-        return int(stats.get(name, 0))
+        """Requests, copies and web sockets that the revision has not finished at this moment."""
+        names = f"({proxy_config.USERS_CLUSTER}|{proxy_config.COPIES_CLUSTER}){re.escape(revision)}"
+        stats = await self._ask(lambda: self.admin.stats(rf"^cluster\.{names}\.upstream_rq_(pending_)?active$"))
+        return sum(int(value) for value in stats.values())
 
     async def counters(self, slow_ms: float | None = None) -> TrafficCounters:
-        """What users got, from the listener's own counters; by revision from the clusters' (these count copies too)."""
+        """What users got since Envoy started; mirrored copies and retried attempts are not in it."""
         return await self._ask(lambda: read_counters(self.admin, slow_ms))
 
+    async def copies(self, slow_ms: float | None = None) -> dict[str, RevisionCounters]:
+        """What revisions made of the copies they got, while they are known to the proxy."""
+        return await self._ask(lambda: read_copies(self.admin, slow_ms))
+
     async def close(self) -> None:
+        """Lets go of the admin socket; Envoy goes on."""
         self.admin.close()
 
-    def _read(self, name: str) -> Any:
+    def _listeners(self, version: str) -> dict[str, Any]:
         try:
-            return json.loads((self.folder / name).read_text())
-        except (FileNotFoundError, ValueError):
-            return None
+            places = addresses(self.listen)
+        except OSError as cause:
+            raise TargetUnavailable(f"The proxy of {self.service} cannot listen on {self.listen}: {cause}.") from cause
+        return proxy_config.listeners(version, str(self.folder), [host for host, _ in places], places[0][1])
 
-    def _write(self, name: str, document: Mapping[str, Any]) -> None:
-        path = self.folder / name
-        temporary = self.folder.parent / f".{self.folder.name}-{name}.{os.getpid()}"
-        with temporary.open("w") as file:
-            json.dump(document, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+    async def _put(self, name: str, document: Mapping[str, Any]) -> None:
+        """Has the document in force: written unless it is there already, and confirmed by Envoy."""
+        before = await self._ask(lambda: self._version_and_refusals(name))
+        known = self.files.read(name)
+        if known is not None and known["resources"] == document["resources"] and before[0] == known["version_info"]:
+            return
+        version = new_version()
+        self.files.write(name, {**document, "version_info": version})
 
-    async def _confirm(self, prefix: str, name: str) -> None:
-        version = (self._read(name) or {}).get("version_info")
-        try:
-            await self._until(
-                lambda: self.admin.stats(f"^{re.escape(prefix)}.version_text$").get(f"{prefix}.version_text") == version,
-                f"{name} is not in force",
+        def decided() -> bool:
+            now, refusals = self._version_and_refusals(name)
+            return now == version or refusals > before[1]
+
+        await self._until(decided, f"{name} is not in force", _CONFIRM_S_MAX)
+        if (await self._ask(lambda: self._version_and_refusals(name)))[0] != version:
+            if known is not None:  # or its next start would find what it does not take
+                self.files.write(name, known | {"version_info": new_version()})
+            reason = await self._ask(lambda: reason_of(envoy_binary(), name, document))
+            raise TargetUnavailable(
+                f"The proxy of {self.service} rejected {name} (update_rejected), and goes on as before: "
+                f"{reason or 'its log says why'}.",
+                service=self.service,
+                reason=reason,
             )
-        except TargetUnavailable as cause:
-            refused = await self._refusal(prefix)
-            if refused:
-                raise TargetUnavailable(f"The proxy of {self.service} rejected {name}: {refused}") from cause
-            raise
+        await self._ask(lambda: self.files.keep(name))
 
-    async def _refusal(self, prefix: str) -> str:
-        """Why Envoy rejected an update, in its own words; empty when it did not."""
-        kinds = {"listener_manager.lds": "dynamic_listeners", "cluster_manager.cds": "dynamic_warming_clusters"}
-        stats = await self._ask(lambda: self.admin.stats(f"^{re.escape(prefix)}.update_(rejected|failure)$"))
-        if prefix == "listener_manager.lds":
-            dump = await self._ask(lambda: json.loads(self.admin.get("/config_dump?resource=" + kinds[prefix])))
-            for entry in dump.get("configs", []):
-                details = entry.get("error_state", {}).get("details")
-                if details:
-                    return str(details)
-        return "the update was rejected" if stats.get(f"{prefix}.update_rejected") else ""
+    def _version_and_refusals(self, name: str) -> tuple[str, int]:
+        """Of one file: the version in force ("" when Envoy does not answer) and how often an update was refused."""
+        prefix = _PREFIX[name]
+        try:
+            stats = self.admin.stats(rf"^{re.escape(prefix)}\.(version_text|update_rejected|update_failure)$")
+        except TargetUnavailable:
+            return "", 0
+        refusals = int(stats.get(f"{prefix}.update_rejected", 0)) + int(stats.get(f"{prefix}.update_failure", 0))
+        return str(stats.get(f"{prefix}.version_text", "")), refusals
 
-    async def _until(self, true: Callable[[], bool], otherwise: str) -> None:
-        deadline = time.monotonic() + _CONFIRM_S_MAX
-        while not await self._ask(true):
+    def _listener_refused(self) -> str | None:
+        """Why Envoy has no listener: its own words; None while it has not decided."""
+        prefix = _PREFIX[LISTENERS]
+        try:
+            if not self._version_and_refusals(LISTENERS)[1]:
+                return None
+            dump = json.loads(self.admin.get("/config_dump?resource=dynamic_listeners"))
+        except TargetUnavailable:
+            return None
+        for entry in dump.get("configs", []):
+            if details := entry.get("error_state", {}).get("details"):
+                return str(details).strip().splitlines()[-1]
+        return f"{prefix} was rejected, its log says why"
+
+    def _end_former(self) -> None:
+        """Ends an Envoy that was started with our own bootstrap file and is not the one that answers us."""
+        import psutil  # only here, and `status` reads this module too
+
+        ours = self.admin.process_id()
+        if not ours:
+            return
+        bootstrap = str(self.folder / "bootstrap.json")
+        former = [
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if process.pid != ours and bootstrap in (process.info["cmdline"] or ())
+        ]
+        for process in former:
+            process.terminate()
+        for process in psutil.wait_procs(former, timeout=_GONE_S_MAX)[1]:
+            process.kill()
+
+    async def _until(self, true: Callable[[], bool], otherwise: str, limit_s: float) -> None:
+        deadline = time.monotonic() + limit_s
+        while True:
+            try:
+                if await self._ask(true):
+                    return
+            except TargetUnavailable:
+                if time.monotonic() > deadline - limit_s + _GONE_S_MAX:
+                    raise
             if time.monotonic() > deadline:
                 raise TargetUnavailable(
-                    f"The proxy of {self.service} did not confirm within {_CONFIRM_S_MAX:g} s: {otherwise}.",
+                    f"The proxy of {self.service} did not confirm within {limit_s:g} s: {otherwise}.",
                     service=self.service,
                 )
             await asyncio.sleep(_LOOK_AGAIN_S)
@@ -234,69 +297,6 @@ def envoy_binary() -> str:
     return str(resources.files("envoy") / "_bin" / "envoy")
 
 
-def read_counters(admin: Admin, slow_ms: float | None = None) -> TrafficCounters:
-    """One consistent reading. A request in flight is neither counted as one nor as failed."""
-    listener = f"http.{proxy_config.LISTENER}."
-    prefix = f"cluster.{proxy_config.CLUSTER_PREFIX}"
-    pattern = (
-        rf"^http\.{proxy_config.LISTENER}\.downstream_(rq_(total|completed|5xx|active|rx_reset|tx_reset|timeout)|cx_protocol_error)$"
-        rf"|^{re.escape(prefix)}[^.]+\.(upstream_rq_(completed|5xx|active|tx_reset|rx_reset|pending_failure_eject|timeout|max_duration_reached)|upstream_cx_connect_fail)$"
-    )
-    stats = admin.stats(pattern)
-    kinds = {
-        "5xx": int(stats.get(f"{listener}downstream_rq_5xx", 0)),
-        "reset": int(stats.get(f"{listener}downstream_rq_tx_reset", 0)),
-        "timeout": int(stats.get(f"{listener}downstream_rq_timeout", 0)),
-    }
-    slow = _slow(admin, slow_ms) if slow_ms is not None else {}
-    names = {name.removeprefix(prefix).split(".")[0] for name in stats if name.startswith(prefix)}
-    revisions = {}
-    for name in sorted(names):
-        mine = {key.rsplit(".", 1)[1]: int(value) for key, value in stats.items() if key.startswith(f"{prefix}{name}.")}
-        broken = mine.get("upstream_rq_rx_reset", 0) + mine.get("upstream_rq_pending_failure_eject", 0)
-        revisions[name] = RevisionCounters(
-            requests=mine.get("upstream_rq_completed", 0) + broken,
-            failed=mine.get("upstream_rq_5xx", 0) + broken,
-            slow=slow.get(name, 0),
-            active=mine.get("upstream_rq_active", 0),
-        )
-    return TrafficCounters(
-        source="proxy",
-        # Another process, or another start of it: its counters began at zero again.
-        epoch=_epoch(admin.process_id()),
-        requests=int(stats.get(f"{listener}downstream_rq_completed", 0)) + kinds["reset"],
-        failed=sum(kinds.values()),
-        by_kind={kind: count for kind, count in kinds.items() if count},
-        by_revision=revisions,
-    )
-
-
-def _slow(admin: Admin, slow_ms: float) -> dict[str, int]:
-    prefix = f"cluster.{proxy_config.CLUSTER_PREFIX}"
-    slow: dict[str, int] = {}
-    for name, buckets in admin.histograms(rf"^{re.escape(prefix)}[^.]+\.upstream_rq_time$").items():
-        within = max((count for bound, count in buckets.items() if bound <= slow_ms), default=0)
-        total = max(buckets.values(), default=0)
-        slow[name.removeprefix(prefix).split(".")[0]] = total - within
-    return slow
-
-
-def _epoch(pid: int) -> str:
-    try:
-        return f"{pid}-{psutil.Process(pid).create_time():.2f}"
-    except psutil.Error:
-        return f"{pid}-gone"
-
-
-def split_listen(listen: str) -> tuple[str, int]:
-    """("127.0.0.1", 8080) of "127.0.0.1:8080", ":8080" or "[::1]:8080"."""
-    host, _, port = listen.rpartition(":")
-    return host.strip("[]") or "0.0.0.0", int(port)
-
-
 def _short(service: str) -> str:
-    return service if len(service) <= 24 else service[:24]
-
-
-def _version() -> str:
-    return f"{time.time_ns():x}-{os.getpid():x}"
+    """A file name that leaves room in a socket's path, and is different for each service."""
+    return service if len(service) <= 24 else hashlib.sha256(service.encode()).hexdigest()[:16]

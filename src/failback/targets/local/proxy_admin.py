@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 from typing import Any
+from urllib.parse import quote
 
 from failback.model.errors import TargetUnavailable
 
@@ -34,23 +35,25 @@ class Admin:
         self.socket_path = socket_path
         self._answer_s_max = answer_s_max
         self._connection: _UnixConnection | None = None
+        self._epoch = ""
         self._lock = threading.Lock()
 
     def get(self, path: str, method: str = "GET") -> bytes:
         """The body of one answer. Raises TargetUnavailable when Envoy does not answer, or not with 200."""
         with self._lock:
-            for last in (False, True):
-                try:
-                    return self._ask(path, method)
-                except (OSError, http.client.HTTPException) as cause:
-                    self._drop()
-                    if last:
-                        raise TargetUnavailable(
-                            f"The proxy does not answer on {self.socket_path} ({cause or type(cause).__name__}). "
-                            f"The next `failback deploy` or `failback resume` starts it again.",
-                            socket=self.socket_path,
-                        ) from cause
-        raise AssertionError("unreachable")
+            try:
+                return self._ask(path, method)
+            except (OSError, http.client.HTTPException):
+                self._drop()  # the kept connection may be of an Envoy that is gone: one try more, with a new one
+            try:
+                return self._ask(path, method)
+            except (OSError, http.client.HTTPException) as cause:
+                self._drop()
+                raise TargetUnavailable(
+                    f"The proxy does not answer on {self.socket_path} ({cause or type(cause).__name__}). "
+                    f"The next `failback deploy` or `failback resume` starts it again.",
+                    socket=self.socket_path,
+                ) from cause
 
     def _ask(self, path: str, method: str) -> bytes:
         if self._connection is None:
@@ -68,13 +71,28 @@ class Admin:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+            self._epoch = ""
 
     def close(self) -> None:
         with self._lock:
             self._drop()
 
+    def epoch(self) -> str:
+        """Changes when Envoy was started anew: the instant at which it read its configuration.
+
+        A connection cannot outlive its process, so the question is asked once a connection.
+        """
+        with self._lock:
+            if self._connection is not None and self._connection.sock is not None and self._epoch:
+                return self._epoch
+        dump = json.loads(self.get("/config_dump?mask=last_updated"))
+        updated = [str(entry["last_updated"]) for entry in dump.get("configs", []) if "last_updated" in entry]
+        with self._lock:
+            self._epoch = updated[0] if updated else "unknown"
+            return self._epoch
+
     def process_id(self) -> int:
-        """The process behind the socket, as the kernel says; 0 where the system cannot tell."""
+        """The process behind the socket, as the kernel says; 0 where it cannot be told."""
         with self._lock:
             if self._connection is None or self._connection.sock is None:
                 return 0
@@ -112,6 +130,4 @@ def _histograms(entry: Any) -> list[Any]:
 
 
 def _quoted(text: str) -> str:
-    from urllib.parse import quote
-
     return quote(text, safe="")

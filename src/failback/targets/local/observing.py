@@ -164,7 +164,8 @@ def preflight(site: Site, release: ReleaseSpec) -> list[Finding]:
     source = Path(shape["path"])
     if not source.is_dir():
         return [Finding("error", "release.path", f"{source} is not there yet", "A Build step can make it.", blocking=False)]
-    findings = self_contained(source, Path(shape["plan_folder"]))
+    left_out = tuple(shape.get("exclude") or ()), tuple(shape.get("shared") or ())
+    findings = self_contained(source, Path(shape["plan_folder"]), *left_out)
     findings += _start(shape, source)
     findings += _listen(site)
     findings += _room(site, source)

@@ -85,26 +85,36 @@ async def run_command(
         capture.add(masked)
         live.add(masked)
 
+    # A pipe of our own: the one of asyncio would hold `wait` until every grandchild has closed it, too.
+    read_end, write_end = os.pipe()
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=cwd,
             env=dict(env),
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+            stdout=write_end,
+            stderr=write_end,
             start_new_session=True,
         )
     except OSError as cause:
+        os.close(read_end)
         code = 126 if isinstance(cause, PermissionError) else 127
         return CommandResult(code, f"{command[0]}: {cause.strerror}\n", time.monotonic() - began)
+    finally:
+        os.close(write_end)
+    output = asyncio.StreamReader()
+    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(output), os.fdopen(read_end, "rb", buffering=0)
+    )
     timed_out = False
     try:
         async with asyncio.timeout(timeout_s_max):
-            await _pump(process, lambda chunk: take(redactor.feed(chunk)))
+            await _pump(process, output, lambda chunk: take(redactor.feed(chunk)))
     except TimeoutError:
         timed_out = True
     finally:
+        pipe.close()
         if process.returncode is None:
             await asyncio.shield(end_group(process.pid, env.get(EXECUTION_MARK, ""), env.get(STEP_MARK, "")))
             await asyncio.shield(process.wait())
@@ -115,14 +125,14 @@ async def run_command(
     )
 
 
-async def _pump(process: asyncio.subprocess.Process, take: Callable[[bytes], None]) -> None:
+async def _pump(
+    process: asyncio.subprocess.Process, output: asyncio.StreamReader, take: Callable[[bytes], None]
+) -> None:
     """Reads until the command has ended. A grandchild that keeps the pipe open does not keep the step open."""
-    if process.stdout is None:
-        raise RuntimeError("the command's output is not piped")
     ended = asyncio.ensure_future(process.wait())
     try:
         while True:
-            reading = asyncio.ensure_future(process.stdout.read(_CHUNK_BYTES))
+            reading = asyncio.ensure_future(output.read(_CHUNK_BYTES))
             await asyncio.wait({reading, ended}, return_when=asyncio.FIRST_COMPLETED)
             if not reading.done():
                 # The command has ended; what is still in the pipe comes at once, or is a daemon's own business.

@@ -38,7 +38,8 @@ class Runtime:
     def __init__(self, workflows: Path, database_url: str | None = None) -> None:
         self.executor_id = f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._queue = f"failback-{self.executor_id}"
-        logging.getLogger("dbos").setLevel(logging.CRITICAL)
+        # What it would log is told by our own events; its handlers hold a stream that may be closed by now.
+        logging.getLogger("dbos").handlers.clear()
         DBOS(
             config={
                 "name": "failback",

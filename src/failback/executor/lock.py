@@ -35,13 +35,14 @@ class ServiceLock:
         """Takes the lock or raises ServiceHeld at once; `what` tells others what the holder does."""
         descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         deadline = time.monotonic() + _TAKE_OVER_S_MAX
+        ended: set[int] = set()
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
                 holder = self.holder()
-                if not _end_if_stopped(holder) or time.monotonic() > deadline:
+                if not _end_if_stopped(holder, ended) or time.monotonic() > deadline:
                     os.close(descriptor)
                     raise self._held(holder) from None
                 time.sleep(0.01)
@@ -99,16 +100,22 @@ class ServiceLock:
         )
 
 
-def _end_if_stopped(holder: dict[str, object] | None) -> bool:
-    """Kills the holder if it is stopped (never a running one); True when the lock may come free by that."""
+def _end_if_stopped(holder: dict[str, object] | None, ended: set[int]) -> bool:
+    """Kills the holder if it is stopped (never a running one); True when the lock may come free by that.
+
+    `ended` holds the processes that were killed here already: a dying one is not stopped any more, and not gone yet.
+    """
     if holder is None:
         return True  # between its flock and its note, or just gone: look again
     try:
         process = psutil.Process(int(str(holder["pid"])))
         if abs(process.create_time() - float(str(holder["started"]))) > 0.01:
             return True  # the pid belongs to somebody else by now; the true holder is gone
+        if process.pid in ended or process.status() == psutil.STATUS_ZOMBIE:
+            return True
         if process.status() != psutil.STATUS_STOPPED:
             return False
+        ended.add(process.pid)
         descriptor = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else None
         try:
             if process.status() != psutil.STATUS_STOPPED:

@@ -88,12 +88,14 @@ async def durable_step(name: str, body: Callable[[], Coroutine[Any, Any, dict[st
     """Runs `body` once: its result is recorded, and given again when the execution is taken up."""
 
 
+    label = name.replace(" ", "-")
+
     async def passing_points() -> dict[str, Any]:
-        faults.point(f"{name}:begun")
+        faults.point(f"{label}:begun")
         outcome = await body()
-        faults.point(f"{name}:done-not-recorded")
+        faults.point(f"{label}:done-not-recorded")
         return outcome
 
     outcome = await DBOS.run_step_async({"name": name}, passing_points)
-    faults.point(f"{name}:recorded")
+    faults.point(f"{label}:recorded")
     return outcome

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 from failback.facts.signatures import signatures
+from failback.model.errors import SnapshotUnreadable
 from failback.model.release import Revision, RevisionState
+from failback.model.snapshot import SnapshotContent
 from failback.targets.base import Action, Journal
+from failback.targets.local.keeping import bring_release
+from failback.targets.local.limits import groups_of
 from failback.targets.local.ports import is_free
 from failback.targets.local.probing import smoke_request
-from failback.targets.local.replica import start_ticks
-from failback.targets.local.rollout import GRACE_S, start_replica, stop_replica
+from failback.targets.local.replica import members, start_ticks
+from failback.targets.local.rollout import GRACE_S, cgroup_of, proxy_command, start_replica, stop_replica
 from failback.targets.local.site import Site, ports_of
 from failback.targets.local.state import RevisionRecord
 
@@ -42,7 +47,7 @@ async def repair(site: Site, journal: Journal) -> Sequence[str]:
         with journal.intent("proxy.start", listen=state.listen):
             site.proxy.prepare()
             await site.in_supervisor(
-                site.supervision.add, site.layout.proxy_program, site.proxy.command(), grace_s=GRACE_S
+                site.supervision.add, site.layout.proxy_program, proxy_command(site), grace_s=GRACE_S
             )
             if site.layout.proxy_program in known:
                 await site.in_supervisor(site.supervision.restart, site.layout.proxy_program)
@@ -67,7 +72,9 @@ async def protect(site: Site, failed: Revision | None, journal: Journal) -> Sequ
     where = f"revision {state.stable}" if state.stable else "nobody (there is no stable revision)"
     moved = before != state.stable
     actions = [
-        Action(f"all traffic to {where}, " + ("switched back and confirmed" if moved else "which it never left: confirmed"))
+        Action(
+            f"all traffic to {where}, " + ("switched back and confirmed" if moved else "which it never left: confirmed")
+        )
     ]
     if failed is not None:
         record = state.revision(failed.id)
@@ -82,7 +89,9 @@ async def protect(site: Site, failed: Revision | None, journal: Journal) -> Sequ
     return actions
 
 
-async def roll_back(site: Site, failed: Revision | None, journal: Journal) -> Sequence[Action]:
+async def roll_back(
+    site: Site, failed: Revision | None, content: SnapshotContent | None, journal: Journal
+) -> Sequence[Action]:
     """The stable revision at full strength: every replica alive and answering, as its record has it."""
     state = site.state()
     stable = state.revision(state.stable)
@@ -90,13 +99,7 @@ async def roll_back(site: Site, failed: Revision | None, journal: Journal) -> Se
         return [Action("nothing ran before: there is no previous version to restore")]
     actions = []
     if not await asyncio.to_thread(site.releases.verify, stable.digest):
-        actions.append(
-            Action(
-                f"the release of {stable.id} was changed on disk; its processes go on, a restart may not. "
-                f"`failback backups restore` brings it back.",
-                ok=False,
-            )
-        )
+        actions.append(await _restore_release(site, stable, content, journal))
     for told in await repair(site, journal):
         actions.append(Action(told))
     await site.proxy.set_clusters(site.proxy.revisions() | {stable.id: ports_of(stable)})
@@ -111,6 +114,24 @@ async def roll_back(site: Site, failed: Revision | None, journal: Journal) -> Se
     return actions
 
 
+async def _restore_release(
+    site: Site, stable: RevisionRecord, content: SnapshotContent | None, journal: Journal
+) -> Action:
+    """A release that was changed or removed on disk, from the snapshot: its processes go on, but no restart would."""
+    folder = Path(content.files["release"]) if content is not None and "release" in content.files else None
+    told = f"the release of {stable.id} was changed on disk"
+    # The snapshot's own record names the live folder until its archive has been unpacked: that is the damaged one.
+    if folder is not None and folder != site.releases.path(stable.digest) and folder.is_dir():
+        try:
+            await bring_release(site, stable, folder, journal)
+        except SnapshotUnreadable as error:
+            return Action(f"{told}; {error.message}", ok=False)
+        return Action(f"{told}: restored from the snapshot")
+    return Action(
+        f"{told}; its processes go on, a restart may not. `failback backups restore` brings it back.", ok=False
+    )
+
+
 async def verify_stable(site: Site, failed: Revision | None) -> Sequence[Action]:
     """What was looked at, each on its own: replicas, answers, the proxy's endpoints, logs, response time."""
     state = site.state()
@@ -123,7 +144,7 @@ async def verify_stable(site: Site, failed: Revision | None) -> Sequence[Action]
     await site.proxy.route(state.stable)
     count = len(stable.replicas)
     good = sum(answer.passed for answer in answers)
-    actions = [
+    return [
         Action(f"all replicas running ({len(alive)}/{count})", ok=len(alive) == count),
         Action(
             f"endpoints healthy ({good}/{count} answer; the proxy has {len(endpoints)})",
@@ -132,7 +153,6 @@ async def verify_stable(site: Site, failed: Revision | None) -> Sequence[Action]
         _no_new_errors(site, stable, failed),
         await _response_time(stable),
     ]
-    return actions
 
 
 def _no_new_errors(site: Site, stable: RevisionRecord, failed: Revision | None) -> Action:
@@ -194,14 +214,19 @@ async def clean_up(site: Site, failed: Revision | None, journal: Journal) -> Seq
     return _proof(site, record, [run for run in runs if run is not None], keeps_release=bool(shared))
 
 
-def _proof(site: Site, record: RevisionRecord, runs: Sequence[dict[str, object]], *, keeps_release: bool) -> list[Action]:
+def _proof(
+    site: Site, record: RevisionRecord, runs: Sequence[dict[str, object]], *, keeps_release: bool
+) -> list[Action]:
     """Looks for what might be left."""
     alive = [str(run["pid"]) for run in runs if start_ticks(int(str(run["pid"]))) == run["ticks"]]
+    alive += [str(pid) for run in runs for pid in members(int(str(run["pid"])), str(run["ticks"]))]
+    groups = [str(group) for replica in record.replicas for group in groups_of(cgroup_of(site, replica))]
     used = [str(port) for port in ports_of(record) if not is_free(port)]
     folders = [replica.name for replica in record.replicas if site.files(replica).folder.exists()]
     release = site.releases.path(record.digest)
     return [
         Action(f"processes: {'none left' if not alive else ', '.join(alive) + ' still there'}", ok=not alive),
+        Action(f"cgroups: {'none left' if not groups else ', '.join(groups) + ' still there'}", ok=not groups),
         Action(f"ports: {'free' if not used else ', '.join(used) + ' still in use'}", ok=not used),
         Action(f"replica folders: {'removed' if not folders else ', '.join(folders) + ' still there'}", ok=not folders),
         Action(f"release {record.digest[:19]}: kept, another revision is of it")
@@ -252,5 +277,3 @@ async def _end_supervisor_if_idle(site: Site) -> None:
     """The last service's end is the supervisor's: nothing of us runs that nobody asked for."""
     if site.supervision.running() and not await site.in_supervisor(site.supervision.known):
         await site.in_supervisor(site.supervision.stop)
-
-

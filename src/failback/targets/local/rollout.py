@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
+import os
+import signal
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,14 +17,16 @@ from failback.model.errors import ReleaseError, TargetError
 from failback.model.release import Revision, RevisionState
 from failback.targets.base import Action, Journal, ReleaseSpec
 from failback.targets.local import sealing
+from failback.targets.local.limits import end_groups
 from failback.targets.local.ports import free_ports
-from failback.targets.local.replica import ReplicaSpec
+from failback.targets.local.replica import ReplicaSpec, members
 from failback.targets.local.site import Site, ports_of, replicas_wanted
 from failback.targets.local.state import LocalState, Moment, ReplicaRecord, RevisionRecord
 from failback.targets.local.supervision import plain_environment
 
 GRACE_S = 10.0
 _RETIRED_KEPT = 5
+_UNFINISHED = (RevisionState.STAGED, RevisionState.DARK, RevisionState.LIVE)
 _DRAIN_LOOK_S = 0.05
 
 
@@ -40,7 +46,11 @@ async def stage(site: Site, release: ReleaseSpec, execution_id: str, journal: Jo
     """The revision of this execution; made once, found again after a kill."""
     state = site.state()
     for known in state.revisions:
-        if known.execution_id == execution_id and known.state in (RevisionState.STAGED, RevisionState.DARK, RevisionState.LIVE):
+        if known.execution_id == execution_id and known.state in (
+            RevisionState.STAGED,
+            RevisionState.DARK,
+            RevisionState.LIVE,
+        ):
             return known
     name = f"r{state.next_number}"
     if release.from_revision is not None:
@@ -86,7 +96,8 @@ def _former(site: Site, state: LocalState, release: ReleaseSpec, name: str, exec
     if former is None or not site.releases.verify(former.digest):
         raise ReleaseError(
             f"Revision {release.from_revision} of {state.service} cannot be started again: its release is "
-            f"{'unknown' if former is None else 'not there, or was changed'}. `failback backups list` shows the snapshots.",
+            f"{'unknown' if former is None else 'not there, or was changed'}. "
+            f"`failback backups list` shows the snapshots.",
             revision=release.from_revision,
         )
     if former.secrets:
@@ -132,7 +143,11 @@ def _log_sizes(site: Site) -> dict[str, int]:
     """How long the stable revision's logs are by now: what comes after can be told from what was there."""
     state = site.state()
     stable = state.revision(state.stable)
-    return {f"log {replica.name}": len(site.log_bytes(site.files(replica).log)) for replica in stable.replicas} if stable else {}
+    return (
+        {f"log {replica.name}": len(site.log_bytes(site.files(replica).log)) for replica in stable.replicas}
+        if stable
+        else {}
+    )
 
 
 async def start_replica(site: Site, record: RevisionRecord, replica: ReplicaRecord, journal: Journal) -> None:
@@ -151,7 +166,7 @@ async def start_replica(site: Site, record: RevisionRecord, replica: ReplicaReco
                 cwd=str(site.releases.path(record.digest)),
                 port=replica.port,
                 env=plain_environment() | dict(shape["env"]),
-                cgroup=f"{site.layout.tag}-{replica.name}",
+                cgroup=cgroup_of(site, replica),
                 doorbell=str(site.layout.doorbell),
                 key_file=str(site.key_file),
                 memory_bytes=_memory(resources.get("memory")),
@@ -164,15 +179,11 @@ async def start_replica(site: Site, record: RevisionRecord, replica: ReplicaReco
         if sealed.exists():
             files.secret.write_bytes(sealed.read_bytes())
             files.secret.chmod(0o600)
-        await site.in_supervisor(
-            site.supervision.add, replica.program, launcher_command(files.folder), grace_s=GRACE_S
-        )
+        await site.in_supervisor(site.supervision.add, replica.program, launcher_command(files.folder), grace_s=GRACE_S)
 
 
 def launcher_command(folder: Path) -> list[str]:
     """How the supervisor starts a replica."""
-    import sys
-
     return [sys.executable, "-I", "-m", "failback.targets.local.launcher", str(folder)]
 
 
@@ -209,10 +220,14 @@ async def start_proxy(site: Site, journal: Journal) -> None:
         return
     with journal.intent("proxy.start", listen=site.listen):
         site.proxy.prepare()
-        await site.in_supervisor(
-            site.supervision.add, site.layout.proxy_program, site.proxy.command(), grace_s=GRACE_S
-        )
+        await site.in_supervisor(site.supervision.add, site.layout.proxy_program, proxy_command(site), grace_s=GRACE_S)
         await site.proxy.ready()
+
+
+def proxy_command(site: Site) -> list[str]:
+    """How the supervisor starts the proxy: never a second one beside one that outlived an earlier supervisor."""
+    holding = [sys.executable, "-I", "-m", "failback.targets.local.holding", str(site.layout.proxy_lock)]
+    return [*holding, *site.proxy_command()]
 
 
 async def finish(site: Site, record: RevisionRecord, journal: Journal) -> Sequence[Action]:
@@ -261,12 +276,27 @@ async def stop_replica(site: Site, replica: ReplicaRecord, journal: Journal) -> 
     """Stops one replica and removes its files. Raises TargetError when its process is still there afterwards."""
     files = site.files(replica)
     with journal.intent("replica.stop", replica=replica.name):
+        run = files.run()
         await site.in_supervisor(site.supervision.remove, replica.program)
+        await asyncio.to_thread(_end_leftovers, run, cgroup_of(site, replica))
         if files.alive() is not None:
             raise TargetError(f"The process of {replica.name} goes on after it was stopped.", replica=replica.name)
         await asyncio.to_thread(_remove_folder, files.folder)
         for leftover in site.layout.supervisor.glob(f"{replica.program}.err*"):
             leftover.unlink(missing_ok=True)
+
+
+def cgroup_of(site: Site, replica: ReplicaRecord) -> str:
+    """The name of the replica's cgroup, one of its own on this machine."""
+    return f"{site.layout.tag}-{replica.name}"
+
+
+def _end_leftovers(run: dict[str, Any] | None, cgroup: str) -> None:
+    """What a launcher that was killed could not end: workers of its process, and its cgroup."""
+    if run is not None and members(int(run["pid"]), str(run["ticks"])):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(int(run["pid"]), signal.SIGKILL)
+    end_groups(cgroup)
 
 
 def _remove_folder(folder: Path) -> None:
@@ -306,5 +336,3 @@ def _cores(text: Any) -> float | None:
     from failback.model.plan_types import cpu_cores
 
     return None if text is None else cpu_cores(text)
-
-

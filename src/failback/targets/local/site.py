@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +21,10 @@ from failback.targets.local.state import LocalState, ReplicaRecord, RevisionReco
 from failback.targets.local.supervision import Supervision
 
 _READY_AGAIN_S = 0.02
+_ESCAPES = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]{0,2000}(?:\x07|\x1b\\)?|[ -/]*[0-~])?"
+    r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
+)
 _TAIL_BYTES = 512 * 1024
 _HEAD_BYTES = 64 * 1024
 
@@ -53,6 +59,11 @@ class Site:
     def state(self) -> LocalState:
         return self.states.read()
 
+    def proxy_command(self) -> list[str]:
+        """How the supervisor starts the proxy: the only one of this service, whatever was killed before."""
+        lock = str(self.layout.folder / "proxy.lock")
+        return [sys.executable, "-I", "-m", "failback.targets.local.standby", lock, *self.proxy.command()]
+
     def files(self, replica: ReplicaRecord) -> ReplicaFiles:
         return self.layout.replica(replica.name)
 
@@ -62,9 +73,7 @@ class Site:
 
     def restarts(self, revision: RevisionRecord) -> int:
         """Ends of processes since the revision's launch."""
-        return sum(
-            1 for replica in revision.replicas for life in self.files(replica).life() if life.event == "exited"
-        )
+        return sum(1 for replica in revision.replicas for life in self.files(replica).life() if life.event == "exited")
 
     async def in_supervisor(self, method: Any, *arguments: Any, **named: Any) -> Any:
         """Its calls block; the loop goes on meanwhile."""
@@ -100,7 +109,7 @@ class Site:
             return b""
 
     def log_text(self, path: Path) -> str:
-        """A log with a bound: its head and its tail, masked (the launcher has masked it already; the patterns once more)."""
+        """A log with a bound: its head and its tail, masked (by the launcher already; by the patterns once more)."""
         try:
             with path.open("rb") as file:
                 size = file.seek(0, 2)
@@ -114,7 +123,8 @@ class Site:
                     raw = head + b"\n[... %d bytes left out ...]\n" % left_out + file.read()
         except FileNotFoundError:
             return ""
-        return self.redactor.redact(raw.decode("utf-8", "replace"))
+        # Without the escapes that would move the cursor or set the title of a terminal on which it is shown.
+        return self.redactor.redact(_ESCAPES.sub("", raw.decode("utf-8", "replace")))
 
 
 def ports_of(revision: RevisionRecord) -> list[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -58,11 +57,6 @@ class Site:
 
     def state(self) -> LocalState:
         return self.states.read()
-
-    def proxy_command(self) -> list[str]:
-        """How the supervisor starts the proxy: the only one of this service, whatever was killed before."""
-        lock = str(self.layout.folder / "proxy.lock")
-        return [sys.executable, "-I", "-m", "failback.targets.local.standby", lock, *self.proxy.command()]
 
     def files(self, replica: ReplicaRecord) -> ReplicaFiles:
         return self.layout.replica(replica.name)

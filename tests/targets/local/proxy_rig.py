@@ -68,7 +68,9 @@ class Rig:
         """The whole answer to one request on a connection of its own."""
         reader, writer = await asyncio.open_connection(host, self.port)
         try:
-            writer.write(f"{method} {path} HTTP/1.1\r\nHost: notes.test\r\nConnection: close\r\n{head}\r\n".encode() + body)
+            writer.write(
+                f"{method} {path} HTTP/1.1\r\nHost: notes.test\r\nConnection: close\r\n{head}\r\n".encode() + body
+            )
             return (await reader.read()).decode("latin-1")
         finally:
             writer.close()

@@ -72,7 +72,7 @@ async def test_a_switch_reaches_users_within_milliseconds(rig: Rig) -> None:
 
 
 async def test_after_route_has_returned_no_request_goes_to_the_former(rig: Rig) -> None:
-    """"Confirmed" is what phase 1 tells people: it must hold for the very next request, on every worker."""
+    """ "Confirmed" is what phase 1 tells people: it must hold for the very next request, on every worker."""
     proxy = await rig.up(r1=rig.service("one"), r2=rig.service("two"))
     late = 0
 
@@ -107,7 +107,7 @@ async def test_copies_go_to_the_dark_revision_and_its_failures_reach_nobody(rig:
 
 
 async def test_every_kind_of_end_is_counted_for_what_it_was_to_the_user(rig: Rig) -> None:
-    """Each of these was seen to be miscounted by a counter of Envoy's own; a user's own mistake is no failure of ours."""
+    """Envoy's own counters were seen to miscount each of these; a user's own mistake is no failure of ours."""
     proxy = await rig.up(r1=rig.service("one"))
     await rig.ask()
     await rig.ask("/status/404")

@@ -46,6 +46,23 @@ async def test_a_replica_killed_under_load_loses_no_safe_request(rig: Rig, keep_
     assert (await proxy.counters()).failed == 0
 
 
+async def test_a_dead_replica_is_asked_a_few_times_and_then_left_alone(rig: Rig) -> None:
+    """Each try at a dead one costs a user some milliseconds. It is tried again from time to time: it may be back."""
+    ports = rig.service("one", 2)
+    proxy = await rig.up(r1=ports)
+    rig.kill(ports[0])
+
+    report = await run_load(rig.url, RATE_PER_S, 4.0)
+    tries = sum(int(n) for n in proxy.admin.stats(r"^cluster\.rev-r1\.upstream_cx_connect_fail$").values())
+    rig.service("one", ports=[ports[0]])
+    await asyncio.sleep(5.5)  # the longest that one is left out
+    await run_load(rig.url, RATE_PER_S, 1.0)
+
+    assert report.by_kind == {}
+    assert 1 <= tries <= report.sent / 20
+    assert len(await rig.seen(ports[0])) > 20
+
+
 async def test_a_dead_replica_loses_no_order(rig: Rig) -> None:
     """A POST may be sent again as long as nothing of it has reached a replica: here none could connect."""
     ports = rig.service("one", 2)
@@ -164,7 +181,7 @@ async def test_a_dead_envoy_is_said_to_be_dead(rig: Rig) -> None:
 
     with pytest.raises(TargetUnavailable, match="does not answer"):
         await proxy.counters()
-    with pytest.raises(TargetUnavailable, match="did not confirm|does not answer"):
+    with pytest.raises(TargetUnavailable, match=r"did not confirm|does not answer"):
         await proxy.route(None)
     assert not proxy.is_live()
 
@@ -255,7 +272,7 @@ async def test_a_service_with_a_long_name_has_a_socket_of_its_own(tmp_path: Path
 
 
 async def test_every_stall_of_the_load_is_seen(rig: Rig) -> None:
-    """Of the tools here: a service that stops for a moment must show in each request that was due meanwhile."""
+    """A service that stops for a moment must show in each request that was due meanwhile."""
     ports = rig.service("one")
     await rig.up(r1=ports)
     load = Load(rig.url, RATE_PER_S)

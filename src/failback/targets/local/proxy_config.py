@@ -27,6 +27,8 @@ SLOW_BOUNDS_MS = tuple(
 _TYPE = "type.googleapis.com/envoy."
 _SAFE_METHODS = "GET|HEAD|OPTIONS"
 _RETRIES_MAX = 3
+# Choosing by the fewest open requests prefers a replica that just died (it has none): with 5, 1 request in 400 failed.
+_LOOKS_FOR_ANOTHER_MAX = 50
 _USERS_AT_ONCE_MAX = 30_000
 _COPIES_AT_ONCE_MAX = 256
 # An application's own silence is never cut short below this: long downloads, streams, web sockets and slow reports.
@@ -223,7 +225,7 @@ def _action(revision: str, retry_on: str) -> dict[str, Any]:
             "retry_host_predicate": [
                 {"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": {"@type": predicate}}
             ],
-            "host_selection_retry_max_attempts": 5,
+            "host_selection_retry_max_attempts": _LOOKS_FOR_ANOTHER_MAX,
         },
     }
 
@@ -237,6 +239,8 @@ def _cluster(name: str, ports: Sequence[int], at_once_max: int) -> dict[str, Any
         "type": "STATIC",
         "connect_timeout": "1s",
         "lb_policy": "LEAST_REQUEST",
+        # By default a second change of a replica's health within a second reaches the workers only at its end.
+        "common_lb_config": {"update_merge_window": "0s"},
         "load_assignment": {
             "cluster_name": name,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address("127.0.0.1", port)}} for port in ports]}],

@@ -13,6 +13,8 @@ class SnapshotContent:
     `documents`: the spec's three files -> text: "k8s" (deployment or release and proxy, YAML), "service" (YAML),
     "configs" (configuration, environment and secrets, JSON). Plain text here; encrypted in the store.
     `files`: name in the snapshot -> absolute path of a file or folder (a release), archived with it.
+    `names`: name in the snapshot -> the relative paths of its folder that are archived, folders before what is in
+    them; without an entry all of the folder is. A service that writes beside its release makes it no other release.
     `items`: one line a thing that was backed up, for people ("release sha256:12ab (r3)").
     """
 
@@ -22,6 +24,7 @@ class SnapshotContent:
     documents: Mapping[str, str]
     files: Mapping[str, str] = field(default_factory=dict)
     items: tuple[str, ...] = ()
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

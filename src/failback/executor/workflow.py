@@ -77,6 +77,8 @@ async def _node(x: Execution, node: Node, done: dict[str, asyncio.Event]) -> Non
         return outcome
 
     outcome = await durable_step(node.name, body)
+    # In a replay recorded results come back in any order; a node counts only after all that it needs.
+    await asyncio.gather(*(done[need].wait() for need in node.needs))
     x.outcomes[node.name] = outcome
     if outcome["status"] == "failed":
         x.stop.set(f"step {node.step.name} failed")

@@ -110,9 +110,10 @@ class Load:
         self._began = time.monotonic()
         number = 0
         while not (stop is not None and stop.is_set()):
-            due = self._began + number / self.rate_per_s
-            if seconds is not None and due - self._began >= seconds:
+            after_s = number / self.rate_per_s
+            if seconds is not None and after_s >= seconds:
                 break
+            due = self._began + after_s
             wait_s = due - time.monotonic()
             if wait_s > 0:
                 await asyncio.sleep(wait_s)

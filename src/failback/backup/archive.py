@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from failback.backup.disk import forget_cache, replacing, write_all
@@ -35,7 +35,11 @@ def digest_of(source: Source) -> str:
 
 
 def store(source: Source, path: Path, relative: str, key: Key | None) -> Archive:
-    """Writes the archive, sealed where there is a key; plain content never touches the disk. Raises OSError."""
+    """Writes the archive, sealed where there is a key, and reads it back from the device before it returns.
+
+    Plain content never touches the disk. What is read back must open to the content that went in, so the hash of the
+    stored bytes is taken there, once. Raises OSError, and ValueError when it is not what was written.
+    """
     stream = _Counted(TarStream(source))
     with replacing(path) as descriptor:
         sink = _Sink(descriptor)
@@ -44,7 +48,8 @@ def store(source: Source, path: Path, relative: str, key: Key | None) -> Archive
                 sink.write(chunk)
         else:
             key.encrypt_stream(stream, sink)
-    return Archive(relative, sink.digest.hexdigest(), stream.digest.hexdigest(), sink.bytes)
+    written = Archive(relative, "", stream.digest.hexdigest(), sink.bytes)
+    return replace(written, stored=_read(path, written, key, None))
 
 
 def open_archive(path: Path, archive: Archive, key: Key | None, into: Callable[[bytes], object] | None = None) -> None:
@@ -52,12 +57,16 @@ def open_archive(path: Path, archive: Archive, key: Key | None, into: Callable[[
 
     `into` gets the plain pieces, which are to be trusted only once this has returned. Raises ValueError or OSError.
     """
+    _read(path, archive, key, into)
+
+
+def _read(path: Path, archive: Archive, key: Key | None, into: Callable[[bytes], object] | None) -> str:
+    """The hash of the stored bytes, when all is as it was."""
     descriptor = os.open(path, os.O_RDONLY)
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
+    try:
         forget_cache(descriptor)
-        # First the stored bytes alone: a changed file is called changed, not "cannot be decrypted".
-        source = _Source(descriptor)
-        plain = _Plain(into)
+        source, plain = _Source(descriptor), _Plain(into)
+        trouble = ""
         try:
             if key is None:
                 for chunk in iter(lambda: source.read(_CHUNK_BYTES), b""):
@@ -66,15 +75,19 @@ def open_archive(path: Path, archive: Archive, key: Key | None, into: Callable[[
                 key.decrypt_stream(source, plain)
             plain.close()
         except ValueError as cause:
-            source.drain()
-            if source.digest.hexdigest() == archive.stored:
-                raise ValueError(str(cause)) from None
+            trouble = str(cause)
         source.drain()
-        if source.digest.hexdigest() != archive.stored:
-            raise ValueError("was changed or damaged: its hash is not the manifest's")
-        if plain.digest.hexdigest() != archive.content:
-            raise ValueError("holds another content than was archived")
-        del file
+        stored = source.digest.hexdigest()
+    finally:
+        os.close(descriptor)
+    if archive.stored not in ("", stored):
+        # Said first, since it is the reason of whatever else is wrong: changed bytes cannot be decrypted either.
+        raise ValueError("was changed or damaged: its hash is not the manifest's")
+    if trouble:
+        raise ValueError(trouble)
+    if plain.digest.hexdigest() != archive.content:
+        raise ValueError("holds another content than was archived")
+    return stored
 
 
 class _Counted:
@@ -96,17 +109,15 @@ class _Counted:
 
 
 class _Sink:
-    """Writes and hashes what is stored; the device begins to write before the end, so that the last sync is short."""
+    """Writes what is stored; the device begins to write before the end, so that the last sync is short."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._begun = 0
-        self.digest = hashlib.sha256()
         self.bytes = 0
 
     def write(self, data: bytes) -> int:
         write_all(self._descriptor, data)
-        self.digest.update(data)
         self.bytes += len(data)
         if self.bytes - self._begun >= _WRITE_BACK_BYTES:
             forget_cache(self._descriptor, self._begun, self.bytes - self._begun)

@@ -70,12 +70,10 @@ class Writing:
         for kind, text in content.documents.items():
             self._document(f"{kind}/{name}{_SUFFIX.get(kind, '.txt')}", text)
         stored = {label: kept.get(label) or self._archive(name, label, content) for label in content.files}
+        for archive in stored.values():
+            self.files[archive.file], self.sizes[archive.file] = archive.stored, archive.bytes
         for folder in sorted({Path(relative).parent for relative in self.files}):
             sync_folder(self.root / folder)
-        for label, archive in stored.items():
-            self.files[archive.file], self.sizes[archive.file] = archive.stored, archive.bytes
-            if label not in kept:
-                self._check_archive(content.service, archive)
         self._check_documents(content)
         ref = SnapshotRef(
             id=name,
@@ -149,21 +147,16 @@ class Writing:
         relative = f"{leftovers.RELEASES}/{name}.{label}.tar" + (".age" if self.key else "")
         path = self._place(relative)
         with self.journal.intent("snapshot.write", file=relative):
-            archive = archives.store(_source(content, label), path, relative, self.key)
-        self.files[relative] = archive.stored
-        return archive
+            try:
+                return archives.store(_source(content, label), path, relative, self.key)
+            except ValueError as cause:
+                raise differs(content.service, self.root, relative, cause) from cause
 
     def _place(self, relative: str) -> Path:
         path = self.root / relative
         make_folder(path.parent, self.made)
         self.made.append(path)
         return path
-
-    def _check_archive(self, service: str, archive: Archive) -> None:
-        try:
-            archives.open_archive(self.root / archive.file, archive, self.key)
-        except (OSError, ValueError) as cause:
-            raise differs(service, self.root, archive.file, cause) from cause
 
     def _check_documents(self, content: SnapshotContent) -> None:
         for relative, stored in self.files.items():

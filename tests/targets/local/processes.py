@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from failback.targets.local.limits import open_limiter
-from failback.targets.local.replica import Life, ReplicaFiles, ReplicaSpec, start_ticks
+from failback.targets.local.replica import Life, ReplicaFiles, ReplicaSpec, members, start_ticks
 
 WAIT_S_MAX = 20.0
 
@@ -56,11 +56,13 @@ class Launched:
     spec: ReplicaSpec
     bell: socket.socket
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
-    groups: set[int] = field(default_factory=set)
+    groups: dict[int, str] = field(default_factory=dict)  # leader's id -> its start, since ids are used again
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, *, before: str = "true") -> subprocess.Popen[bytes]:
+        """`before`: a shell command that the launcher starts after, such as a limit."""
+        launcher = [sys.executable, "-I", "-m", "failback.targets.local.launcher", str(self.files.folder)]
         process = subprocess.Popen(
-            [sys.executable, "-I", "-m", "failback.targets.local.launcher", str(self.files.folder)],
+            ["/bin/sh", "-c", f'{before} && exec "$@"', "sh", *launcher],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=(self.files.folder / "launcher.err").open("ab"),
@@ -72,7 +74,7 @@ class Launched:
     def running(self) -> dict[str, Any]:
         """run.json, once the process is there."""
         found = eventually(self.files.alive, what="the start of the process")
-        self.groups.add(int(found["pid"]))
+        self.groups[int(found["pid"])] = str(found["ticks"])
         return dict(found)
 
     def exits(self) -> list[Life]:
@@ -93,16 +95,17 @@ class Launched:
         eventually(lambda: text in self.log(), what=f"{text!r} in the log")
 
     def close(self) -> None:
-        run = self.files.run()
-        if run is not None and start_ticks(int(run["pid"])) == run["ticks"]:
-            self.groups.add(int(run["pid"]))
+        run = self.files.alive()
+        if run is not None:
+            self.groups[int(run["pid"])] = str(run["ticks"])
         for process in self.processes:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             process.wait()
-        for group in self.groups:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(group, signal.SIGKILL)
+        for group, since in self.groups.items():
+            if start_ticks(group) == since or members(group, since):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(group, signal.SIGKILL)
         # A launcher that a test killed could not remove its groups; the name is this test's own.
         open_limiter(self.spec.cgroup, None, None).end()
         self.bell.close()

@@ -29,7 +29,9 @@ def _of(folder: Path) -> list[psutil.Process]:
         with contextlib.suppress(psutil.NoSuchProcess):
             if str(folder / "supervisord.conf") in words and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
-    return found
+    # A child that it has just forked has its words until it becomes the program.
+    known = {process.pid for process in found}
+    return [process for process in found if process.ppid() not in known]
 
 
 @pytest.fixture

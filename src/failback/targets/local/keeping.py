@@ -88,9 +88,7 @@ def accepts(site: Site, content: SnapshotContent) -> list[Finding]:
     return []
 
 
-async def restore(
-    site: Site, content: SnapshotContent, files: Mapping[str, str], journal: Journal
-) -> Sequence[Action]:
+async def restore(site: Site, content: SnapshotContent, files: Mapping[str, str], journal: Journal) -> Sequence[Action]:
     """The service as the snapshot has it, as a new revision: started, ready, switched to, the present one drained."""
     if content.revision is None:
         return [Action("the snapshot is of a service that had no release yet: `failback down` brings that state")]
@@ -98,18 +96,9 @@ async def restore(
     configs = json.loads(content.documents["configs"])
     state = site.state()
     actions = []
-    with journal.intent("release.restore", digest=kept.digest):
-        if not await asyncio.to_thread(site.releases.verify, kept.digest):
-            staged = await asyncio.to_thread(
-                site.releases.stage, Path(files["release"]), (), tuple(kept.shape.get("shared") or ())
-            )
-            if staged.digest != kept.digest:
-                raise SnapshotUnreadable(
-                    f"The snapshot's release has the hash {staged.digest[:19]}, and {kept.digest[:19]} was expected: "
-                    f"nothing was switched.",
-                    digest=staged.digest,
-                )
-            actions.append(Action(f"release {kept.digest[:19]} restored"))
+    if not await asyncio.to_thread(site.releases.verify, kept.digest):
+        await bring_release(site, kept, Path(files["release"]), journal)
+        actions.append(Action(f"release {kept.digest[:19]} restored"))
     name = f"r{state.next_number}"
     record = dataclasses.replace(
         kept,
@@ -136,12 +125,26 @@ async def restore(
     answers = await site.all_ready(record, _READY_S_MAX)
     if not all(answer.passed for answer in answers):
         bad = next(answer for answer in answers if not answer.passed)
-        return [*actions, Action(f"{bad.replica} does not answer well: {bad.error or bad.status}; nothing was switched", ok=False)]
+        told = f"{bad.replica} does not answer well: {bad.error or bad.status}; nothing was switched"
+        return [*actions, Action(told, ok=False)]
     await rollout.cut_over(site, record, journal)
     actions.append(Action(f"all traffic to {name}, which is {content.revision} as the snapshot has it"))
     actions += await rollout.finish(site, site.state().revision(name) or record, journal)
     ports = site.proxy.revisions().get(name, [])
     return [*actions, Action(f"{len(ports)} replicas answer", ok=sorted(ports) == sorted(ports_of(record)))]
+
+
+async def bring_release(site: Site, record: RevisionRecord, folder: Path, journal: Journal) -> None:
+    """The revision's release from a snapshot's folder. Raises SnapshotUnreadable when that is not what it was."""
+    with journal.intent("release.restore", digest=record.digest):
+        staged = await asyncio.to_thread(site.releases.stage, folder, (), tuple(record.shape.get("shared") or ()))
+        if staged.digest != record.digest:
+            site.releases.remove(staged.digest)
+            raise SnapshotUnreadable(
+                f"The snapshot's release has the hash {staged.digest[:19]}, and {record.digest[:19]} was expected: "
+                f"nothing was switched.",
+                digest=staged.digest,
+            )
 
 
 def _record(content: SnapshotContent) -> RevisionRecord:

@@ -17,11 +17,12 @@ import sys
 import time
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 from failback.model.redaction import Redactor, StreamRedactor
 from failback.targets.local.limits import Limiter, open_limiter
 from failback.targets.local.log import BoundedLog
-from failback.targets.local.replica import Life, ReplicaFiles, ReplicaSpec, start_ticks
+from failback.targets.local.replica import Life, ReplicaFiles, ReplicaSpec, members, start_ticks
 
 _SAMPLE_S = 0.25
 _SAMPLES_MAX = 400
@@ -29,6 +30,7 @@ _READ_BYTES = 256 * 1024
 _RING_S_MIN = 0.05
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _CANNOT_START = 127
+_NO_SECRETS = 78  # EX_CONFIG
 
 
 class Launcher:
@@ -55,9 +57,13 @@ class Launcher:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self._end_leftover()
         limiter = open_limiter(self.spec.cgroup, self.spec.memory_bytes, self.spec.cpu_cores)
+        limiter.clear()
         limiter_left = True
         try:
-            env, masked = self._environment()
+            try:
+                env, masked = self._environment()
+            except Exception as error:  # noqa: BLE001 - whatever it is, nobody would see why the replica does not start
+                return self._could_not_start(error)
             log = BoundedLog(self.files.log, self.files.previous_log)
             redactor = StreamRedactor(Redactor(masked))
             code = self._one_life(limiter, env, log, redactor)
@@ -74,7 +80,7 @@ class Launcher:
         pid = self._fork(limiter, env, output, write_end)
         os.close(write_end)
         os.set_blocking(output, False)
-        self.files.write_run(
+        self._note_run(
             {
                 "launcher": os.getpid(),
                 "pid": pid,
@@ -85,7 +91,7 @@ class Launcher:
                 "limits": limiter.kind,
             }
         )
-        self.files.record(Life("started", time.time(), time.monotonic(), self.run, pid))
+        self._record(Life("started", time.time(), time.monotonic(), self.run, pid))
         self._ring(now=True)
         status = self._watch(pid, output, limiter, log, redactor, began)
         lived = time.monotonic() - began
@@ -96,7 +102,7 @@ class Launcher:
         killed = limiter.oom_kills() > self.oom_kills or (self.oom_kills > 0 and os.WIFSIGNALED(status))
         number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
         code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
-        self.files.record(
+        self._record(
             Life(
                 "exited",
                 time.time(),
@@ -114,6 +120,18 @@ class Launcher:
         self._ring(now=True)
         return code if code is not None else 128 + (number or 0)
 
+    def _could_not_start(self, error: Exception) -> int:
+        """Records what kept it from starting the process, as the process's own end would be."""
+        said = str(error) or type(error).__name__
+        why = f"failback: the secrets of {self.spec.name} cannot be opened with the key {self.spec.key_file}: {said}"
+        log = BoundedLog(self.files.log, self.files.previous_log)
+        log.write(why.encode("utf-8", "replace") + b"\n")
+        log.close()
+        life = Life("exited", time.time(), time.monotonic(), self.run, 0, code=_NO_SECRETS, error=why)
+        self._record(life)
+        self._ring(now=True)
+        return _NO_SECRETS
+
     def _environment(self) -> tuple[dict[str, str], list[str]]:
         """The process's whole environment, and the values to be masked in its log."""
         env = {**self.spec.env, "PORT": str(self.spec.port)}
@@ -124,9 +142,7 @@ class Launcher:
         identity = next(
             line for line in Path(self.spec.key_file).read_text().splitlines() if line.startswith("AGE-SECRET-KEY-")
         )
-        opened = json.loads(
-            pyrage.decrypt(self.files.secret.read_bytes(), [pyrage.x25519.Identity.from_str(identity)])
-        )
+        opened = json.loads(pyrage.decrypt(self.files.secret.read_bytes(), [pyrage.x25519.Identity.from_str(identity)]))
         return {**env, **opened["env"]}, list(opened["masked"])
 
     def _fork(self, limiter: Limiter, env: dict[str, str], output: int, write_end: int) -> int:
@@ -145,12 +161,18 @@ class Launcher:
             os.dup2(write_end, 1)
             os.dup2(write_end, 2)
             os.closerange(3, 256)
-            os.chdir(self.spec.cwd)
+            try:
+                os.chdir(self.spec.cwd)
+            except OSError as cause:
+                os.write(
+                    2, f"failback: the release's folder {self.spec.cwd} cannot be entered: {cause.strerror}\n".encode()
+                )
+                os._exit(_CANNOT_START)
             os.execvpe(self.spec.start[0], list(self.spec.start), env)
         except OSError as cause:
             os.write(2, f"{self.spec.start[0]}: {cause.strerror}\n".encode())
             os._exit(126 if isinstance(cause, PermissionError) else _CANNOT_START)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - a child that went on would be a second launcher
             os.write(2, f"failback launcher: {type(error).__name__}: {error}\n".encode())
             os._exit(_CANNOT_START)
 
@@ -192,7 +214,9 @@ class Launcher:
         if not chunk:
             return False
         if log.admits(len(chunk)):
+            began = time.monotonic()
             log.write(redactor.feed(chunk))
+            log.took(time.monotonic() - began)
         self._ring()
         return True
 
@@ -221,16 +245,23 @@ class Launcher:
             self.samples.append((round(at_s, 2), used))
             run = self.files.run()
             if run is not None:
-                self.files.write_run({**run, "memory_bytes": used, "sampled_s": round(at_s, 2)})
+                self._note_run({**run, "memory_bytes": used, "sampled_s": round(at_s, 2)})
         limiter.enforce(pid)
         kills = limiter.oom_kills()
         if kills > self.oom_kills:
             self.oom_kills = kills
             now = time.monotonic()
-            self.files.record(
-                Life("oom", time.time(), now, self.run, pid, oom_killed=True, samples=tuple(self.samples))
-            )
+            self._record(Life("oom", time.time(), now, self.run, pid, oom_killed=True, samples=tuple(self.samples)))
             self._ring(now=True)
+
+    def _record(self, life: Life) -> None:
+        """What is only written down may not end the process: with a full disk it is lost, and the service goes on."""
+        with contextlib.suppress(OSError):
+            self.files.record(life)
+
+    def _note_run(self, run: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):
+            self.files.write_run(run)
 
     def _end_group(self, group: int) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -241,6 +272,8 @@ class Launcher:
         run = self.files.run()
         if run is not None and start_ticks(int(run["pid"])) == run["ticks"]:
             self._end_group(int(run["pid"]))
+        elif run is not None and members(int(run["pid"]), str(run["ticks"])):
+            self._end_group(int(run["pid"]))  # its workers: the kernel ended the main process alone
         self.files.clear_run()
 
     def _ring(self, *, now: bool = False) -> None:

@@ -30,6 +30,11 @@ class Layout:
         return self.folder / "proxy"
 
     @property
+    def proxy_lock(self) -> Path:
+        """Held by the one process that is the proxy; outside its folder, which goes and comes with it."""
+        return self.folder / "proxy.lock"
+
+    @property
     def releases(self) -> Path:
         return self.folder / "releases"
 

@@ -14,6 +14,7 @@ from typing import Protocol
 
 _ROOT = Path("/sys/fs/cgroup")
 _CPU_PERIOD_US = 100_000
+_EMPTY_S_MAX = 2.0
 
 
 class Limiter(Protocol):
@@ -33,6 +34,10 @@ class Limiter(Protocol):
         """Where the kernel does not: kills a group that is over its limit, and says whether it did."""
         ...
 
+    def clear(self) -> None:
+        """Kills whatever an earlier run has left inside."""
+        ...
+
     def end(self) -> None:
         """Kills whatever is left inside, and removes what was made."""
         ...
@@ -46,6 +51,21 @@ def open_limiter(name: str, memory_bytes: int | None, cpu_cores: float | None) -
             if limiter is not None:
                 return limiter
     return Watcher(memory_bytes)
+
+
+def groups_of(name: str) -> list[Path]:
+    """The groups of that name which are there now, wherever `open_limiter` may have made them."""
+    own = _ROOT / _own_path("0::") / "failback" if (_ROOT / "cgroup.controllers").exists() else None
+    parents = [_ROOT / "failback", _ROOT / "memory" / "failback", _ROOT / "cpu" / "failback", *([own] if own else [])]
+    return sorted({parent / name for parent in parents if (parent / name).is_dir()})
+
+
+def end_groups(name: str) -> None:
+    """Kills what is left in the groups of that name and removes them: a launcher that was killed could not."""
+    for group in groups_of(name):
+        _empty(group)
+        with contextlib.suppress(OSError):
+            group.rmdir()
 
 
 def available() -> str:
@@ -90,7 +110,7 @@ def _version_1(name: str, memory_bytes: int | None, cpu_cores: float | None) -> 
             (group / "memory.memsw.limit_in_bytes").write_text(str(memory_bytes))
     groups = [group]
     cpu = _ROOT / "cpu"
-    if cpu_cores is not None and (cpu / "cpu.cfs_period_us").exists() or (cpu / "cpu.shares").exists():
+    if (cpu / "cpu.cfs_period_us").exists() or (cpu_cores is None and (cpu / "cpu.shares").exists()):
         limited = cpu / "failback" / name
         limited.mkdir(parents=True, exist_ok=True)
         if cpu_cores is not None:
@@ -152,21 +172,15 @@ class _Cgroup:
     def enforce(self, group: int) -> bool:
         return False
 
-    def end(self) -> None:
-        deadline = time.monotonic() + 2.0
+    def clear(self) -> None:
         for group in self._groups:
-            while time.monotonic() < deadline:
-                pids = _pids(group)
-                for pid in pids:
-                    with contextlib.suppress(OSError):
-                        os.kill(pid, signal.SIGKILL)
-                try:
-                    group.rmdir()
-                    break
-                except FileNotFoundError:
-                    break
-                except OSError:
-                    time.sleep(0.01)
+            _empty(group)
+
+    def end(self) -> None:
+        for group in self._groups:
+            _empty(group)
+            with contextlib.suppress(OSError):
+                group.rmdir()
 
 
 class Watcher:
@@ -205,8 +219,20 @@ class Watcher:
             os.killpg(group, signal.SIGKILL)
         return True
 
+    def clear(self) -> None:
+        return None
+
     def end(self) -> None:
         return None
+
+
+def _empty(group: Path) -> None:
+    deadline = time.monotonic() + _EMPTY_S_MAX
+    while (pids := _pids(group)) and time.monotonic() < deadline:
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.005)
 
 
 def _pids(group: Path) -> list[int]:

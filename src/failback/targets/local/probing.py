@@ -1,4 +1,4 @@
-"""Requests that failback itself sends to a replica: the ready check and the smoke requests. Straight, not by the proxy."""
+"""Requests that failback itself sends to a replica: ready checks and smoke requests. Straight, not by the proxy."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ async def smoke_request(name: str, port: int, check: Mapping[str, Any], host: st
     wanted = _numbers(check.get("status") or (200,))
     max_ms = check.get("max_ms")
     expected = f"status {_either(wanted)}" + (f" within {max_ms:g} ms" if max_ms else "")
-    headers = {"Host": host or "127.0.0.1", **{str(k): str(v) for k, v in (check.get("headers") or {}).items()}}
+    headers = {str(k): str(v) for k, v in (check.get("headers") or {}).items()}
+    if not any(name.lower() == "host" for name in headers):
+        headers["Host"] = host or "127.0.0.1"
     status, body, took_ms, error = await _request(
         port, str(check.get("method") or "GET"), str(check["path"]), headers, _SMOKE_S_MAX
     )

@@ -1,8 +1,8 @@
 """The files of one replica: what it is told, and what its launcher writes down. By the standard library alone.
 
-    spec.json    what to start (no secret)           lock        held by the launcher that has the process
-    secret.age   its secret environment, encrypted   run.json    the running process: pids and start
-    life.jsonl   starts, exits, memory kills         log, log.1, log.previous
+spec.json    what to start (no secret)           lock        held by the launcher that has the process
+secret.age   its secret environment, encrypted   run.json    the running process: pids and start
+life.jsonl   starts, exits, memory kills         log, log.1, log.previous
 """
 
 from __future__ import annotations
@@ -80,9 +80,7 @@ class ReplicaFiles:
 
     def spec(self) -> ReplicaSpec:
         shape = json.loads((self.folder / "spec.json").read_text())
-        return ReplicaSpec(
-            **{**shape, "start": tuple(shape["start"]), "secret_names": tuple(shape["secret_names"])}
-        )
+        return ReplicaSpec(**{**shape, "start": tuple(shape["start"]), "secret_names": tuple(shape["secret_names"])})
 
     def write_run(self, run: dict[str, Any]) -> None:
         self._write("run.json", run)
@@ -143,6 +141,33 @@ def start_ticks(pid: int) -> str | None:
         return None
     fields = text.rpartition(")")[2].split()
     return None if fields[0] in ("Z", "X") else fields[19]
+
+
+def members(group: int, since: str) -> list[int]:
+    """Processes of a group whose leader has gone; `since`: the leader's start. None when the group is another's by now.
+
+    While one of its members lives, the kernel gives the group's id to no new process.
+    """
+    if start_ticks(group) not in (None, since):
+        return []
+    found = []
+    for pid in _all_pids():
+        started = start_ticks(pid)
+        try:
+            if pid != group and started is not None and os.getpgid(pid) == group and float(started) >= float(since):
+                found.append(pid)
+        except (ProcessLookupError, PermissionError):
+            continue
+    return found
+
+
+def _all_pids() -> list[int]:
+    names = [entry.name for entry in os.scandir("/proc")] if Path("/proc/self/stat").exists() else []
+    if names:
+        return [int(name) for name in names if name.isdecimal()]
+    import psutil
+
+    return list(psutil.pids())
 
 
 def _start_elsewhere(pid: int) -> str | None:

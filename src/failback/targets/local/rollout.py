@@ -227,7 +227,7 @@ async def start_proxy(site: Site, journal: Journal) -> None:
 def proxy_command(site: Site) -> list[str]:
     """How the supervisor starts the proxy: never a second one beside one that outlived an earlier supervisor."""
     holding = [sys.executable, "-I", "-m", "failback.targets.local.holding", str(site.layout.proxy_lock)]
-    return [*holding, *site.proxy_command()]
+    return [*holding, *site.proxy.command()]
 
 
 async def finish(site: Site, record: RevisionRecord, journal: Journal) -> Sequence[Action]:

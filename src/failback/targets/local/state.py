@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from failback.model.errors import LeaseLost
+from failback.model.errors import LeaseLost, TargetError
 from failback.model.release import RevisionState
 
 
@@ -53,7 +53,7 @@ class ReplicaRecord:
 
 @dataclass(frozen=True, slots=True)
 class RevisionRecord:
-    """One revision. `shape` is the release's mapping without any secret value; `sealed` names the file that has those."""
+    """One revision. `shape` is the release's mapping without any secret value; those are in a sealed file."""
 
     id: str
     digest: str
@@ -88,9 +88,7 @@ class LocalState:
         """The state with this revision in place of the one of its id, or after all others."""
         if self.revision(changed.id) is None:
             return replace(self, revisions=(*self.revisions, changed))
-        return replace(
-            self, revisions=tuple(changed if known.id == changed.id else known for known in self.revisions)
-        )
+        return replace(self, revisions=tuple(changed if known.id == changed.id else known for known in self.revisions))
 
     def without(self, name: str) -> LocalState:
         return replace(self, revisions=tuple(known for known in self.revisions if known.id != name))
@@ -106,10 +104,17 @@ class StateFile:
 
     def read(self) -> LocalState:
         try:
-            shape = json.loads(self.path.read_text())
+            return _state(json.loads(self.path.read_text()))
         except FileNotFoundError:
             return LocalState(self._service, self._listen)
-        return _state(shape)
+        except (ValueError, TypeError, KeyError, AttributeError) as cause:
+            raise TargetError(
+                f"What failback knows of {self._service} cannot be read: {self.path} is damaged "
+                f"({type(cause).__name__}). "
+                f"Its processes go on. Move the file away, then `failback backups restore` brings the service back.",
+                service=self._service,
+                path=str(self.path),
+            ) from cause
 
     def write(self, state: LocalState, token: int) -> LocalState:
         known = self.read()

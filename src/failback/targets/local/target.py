@@ -26,7 +26,9 @@ class LocalTarget:
 
     kind = "local"
 
-    def __init__(self, home: Path, run_dir: Path, service: str, listen: str, key_file: Path, redactor: Redactor) -> None:
+    def __init__(
+        self, home: Path, run_dir: Path, service: str, listen: str, key_file: Path, redactor: Redactor
+    ) -> None:
         self._site = Site.open(Layout(home, run_dir, service), key_file, listen, redactor)
 
     @classmethod
@@ -108,7 +110,7 @@ class LocalTarget:
     async def roll_back(
         self, failed: Revision | None, content: SnapshotContent | None, journal: Journal
     ) -> Sequence[Action]:
-        return await recovery.roll_back(self._site, failed, journal)
+        return await recovery.roll_back(self._site, failed, content, journal)
 
     async def verify_stable(self, failed: Revision | None) -> Sequence[Action]:
         return await recovery.verify_stable(self._site, failed)

@@ -1,0 +1,36 @@
+"""`python -m bench`: the figures of the README, measured now, each beside its bar and its peer."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from dataclasses import asdict
+
+from bench.local import peer_rows, rows
+
+
+def main() -> int:
+    """0 when every bar was met. `--json` prints one document."""
+    as_json = "--json" in sys.argv
+    found = []
+    if not as_json:
+        print(f"One machine: Python {platform.python_version()}, {platform.system()} {platform.machine()}\n")
+        print(f"{'WHAT':<76}{'BAR':<14}MEASURED")
+    for row in rows():
+        found.append(row)
+        if not as_json:
+            mark = {True: "✓", False: "✗", None: " "}[row.met]
+            print(f"{mark} {row.what:<74}{row.bar:<14}{row.measured}", flush=True)
+    peers = list(peer_rows())
+    if as_json:
+        print(json.dumps({"rows": [asdict(row) for row in found], "peers": peers}, indent=1))
+    else:
+        print(f"\n{'UNDER 200 REQUESTS/S':<34}{'RESTART IN PLACE':<26}FAILBACK")
+        for case, other, ours in peers:
+            print(f"{case:<34}{other:<26}{ours}")
+    return 1 if any(row.met is False for row in found) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

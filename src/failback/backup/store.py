@@ -120,6 +120,7 @@ class SnapshotStore:
         for label, archive in manifest.archives.items():
             unpacked[label] = folder / label
             try:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
                 with tempfile.NamedTemporaryFile(dir=folder, prefix=".unpacking-") as plain:
                     key = reading.key_of(manifest, self._key_file)
                     archives.open_archive(self.root / archive.file, archive, key, plain.write)

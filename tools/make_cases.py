@@ -140,7 +140,8 @@ def _run(recipe: Recipe) -> tuple[str, int, str]:
     """What the command printed, its exit code, and what the probe printed. 124 where the time limit ended it."""
     env = _environment(recipe)
     log = WORK / "work" / f"{recipe.id}.log"
-    with log.open("wb") as sink:
+    log.unlink(missing_ok=True)
+    with log.open("ab") as sink:  # appended, or a child that opens /dev/stderr would overwrite it
         process = subprocess.Popen(
             _script(recipe, recipe.command),
             env=env,

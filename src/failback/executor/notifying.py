@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from failback.executor.context import Execution
-from failback.notify.messages import channels_of, message
+from failback.notify.channels import channels_of
+from failback.notify.messages import message
 from failback.notify.outbox import Outbox
 from failback.targets.base import Action
 
@@ -35,13 +36,13 @@ async def notify(x: Execution, result: Mapping[str, Any]) -> Sequence[Action]:
     outbox = Outbox(x.home.database)
     try:
         with x.journal.intent("outbox.enqueue"):
-            outbox.enqueue(message(x.redactor.redact_value(dict(result))), enabled(x))
+            outbox.enqueue(message(x.redactor.redact_value(dict(result)), x.redactor.redact), enabled(x))
         deliveries = await outbox.deliver(x.id, settings(x))
     finally:
         outbox.close()
     return [
         Action(
-            done.detail if done.state == "sent" else f"{done.channel}: {done.state}, {x.redactor.redact(done.detail)}",
+            x.redactor.redact(done.action),
             ok=_TITLES[done.state],
             detail={"channel": done.channel, "attempts": done.attempts, "seconds": round(done.seconds, 3)},
         )

@@ -1,20 +1,28 @@
-"""What is told, from the result of an execution: one message, and its form for each kind of channel. Pure."""
+"""What is told, from the result of an execution: facts and advice, safe to show anywhere. Pure."""
 
 from __future__ import annotations
 
-import html
+import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from failback.model.execution import impact_with_count
 
-_LINE_CHARS_MAX = 500
-_EXAMPLE_CHARS_MAX = 1_500
-_RECOMMENDATIONS_MAX = 4
-_SLACK_TEXT_MAX = 2_900
-_CONTROLS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+LINE_CHARS_MAX = 500
+EXAMPLE_CHARS_MAX = 1_200
+EXAMPLE_LINES_MAX = 20
+RECOMMENDATIONS_MAX = 4
+_RAW_CHARS_MAX = 100_000  # of one text from outside, before anything is looked for in it
+_ID_CHARS_MAX = 255
+
+# Whole escape sequences first, then what is left of controls, direction overrides and invisible characters.
+_ESCAPES = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[@-Z\\-_])"
+    r"|\x9b[0-?]*[ -/]*[@-~]"
+)
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
 TITLE = "🚨 Deployment Failed - Automatic Rollback Completed"
 TITLE_UNSTABLE = "🚨 Deployment Failed - System Not Stable, Action Required Now"
@@ -24,52 +32,75 @@ SUBJECT = "Deployment Failure - Action Required"
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Facts and advice; `incident` is the name under which a pager keeps it."""
+    """Facts and advice, already cleaned, redacted and bounded; each channel only escapes and lays them out.
+
+    `advice`: mappings with "priority", "action", "description", "example" (of several lines). `archive`: a path.
+    """
 
     execution_id: str
     service: str
     title: str
     facts: tuple[tuple[str, str], ...]
-    advice: tuple[Mapping[str, Any], ...]
+    advice: tuple[Mapping[str, str], ...]
     archive: str
     stable: bool
 
     @property
     def incident(self) -> str:
+        """The name under which people find it, as in the spec: INC-1737354000."""
         return f"INC-{self.execution_id.rsplit('_', 1)[-1]}"
 
+    @property
+    def dedup_key(self) -> str:
+        """The same execution is the same incident, however often it is sent."""
+        if len(self.execution_id) <= _ID_CHARS_MAX:
+            return self.execution_id
+        return hashlib.sha256(self.execution_id.encode()).hexdigest()
 
-def message(result: Mapping[str, Any]) -> Message:
-    """The message of a failed execution."""
-    rollback = result["rollback"]
-    error = result.get("error") or {}
+
+def message(result: Mapping[str, Any], redact: Callable[[str], str] = lambda text: text) -> Message:
+    """The message of a failed execution, from the contract's result. `redact` takes secrets out of a text."""
+
+    def said(text: object, chars_max: int = LINE_CHARS_MAX) -> str:
+        return clean(text, chars_max, redact)
+
+    rollback = result.get("rollback") or {}
     cause = result.get("root_cause") or {}
-    stable = rollback["system_status"] == "STABLE"
-    phases = {phase["number"]: phase for phase in rollback["phases"]}
+    status = str(rollback.get("system_status") or "UNKNOWN")
+    phases = {phase["number"]: phase for phase in rollback.get("phases") or ()}
     untouched = phases.get(1, {}).get("status") == "skipped"
-    title = TITLE_UNSTABLE if not stable else TITLE_UNTOUCHED if untouched else TITLE
-    facts = [
-        ("Service", result["service"]),
-        ("Failed at", f"step {result['deployment']['failed_at_step']} ({error.get('step')}): {error.get('reason')}"),
-        ("Cause", f"{cause.get('cause', 'not determined')} ({cause.get('type', 'unknown')})"),
-        ("User impact", impact_with_count(rollback["user_impact"], result["traffic"])),
-        ("System status", rollback["system_status"]),
+    stable = status == "STABLE"
+    facts = (
+        ("Service", result.get("service", "")),
+        ("Failed at", _failed_at(result)),
+        ("Cause", f"{cause.get('cause') or 'not determined'} ({cause.get('type') or 'unknown'})"),
+        ("User impact", impact_with_count(str(rollback.get("user_impact")), result.get("traffic") or {})),
+        ("System status", status),
         ("Execution", result["execution_id"]),
-    ]
+    )
+    archive = phases.get(7, {}).get("archive") or {}
     return Message(
-        execution_id=result["execution_id"],
-        service=result["service"],
-        title=title,
-        facts=tuple((name, clean(text)) for name, text in facts),
-        advice=tuple(phases.get(6, {}).get("recommendations", []))[:_RECOMMENDATIONS_MAX],
-        archive=str((phases.get(7, {}).get("archive") or {}).get("execution", "")),
+        execution_id=str(result["execution_id"]),
+        service=said(result.get("service", "")),
+        title=TITLE_UNSTABLE if not stable else TITLE_UNTOUCHED if untouched else TITLE,
+        facts=tuple((name, said(text)) for name, text in facts if text),
+        advice=tuple(
+            {
+                "priority": said(item.get("priority", "")),
+                "action": said(item.get("action", "")),
+                "description": said(item.get("description", "")),
+                "example": _example(item.get("example", ""), redact),
+            }
+            for item in (phases.get(6, {}).get("recommendations") or ())[:RECOMMENDATIONS_MAX]
+        ),
+        archive=said(archive.get("execution", "")),
         stable=stable,
     )
 
 
-def clean(text: object, chars_max: int = _LINE_CHARS_MAX) -> str:
-    """Text of the application on one line: nothing in it may act as a control."""
-    line = " ".join(_CONTROLS.sub("", str(text)).split())
+def clean(text: object, chars_max: int = LINE_CHARS_MAX, redact: Callable[[str], str] = lambda text: text) -> str:
+    """Text from outside on one line of bounded length: nothing in it acts as a control, no secret is in it."""
+    line = " ".join(_plain(text, redact).split())
     return line if len(line) <= chars_max else line[: chars_max - 1] + "…"
 
 
@@ -80,82 +111,35 @@ def as_text(told: Message) -> str:
     if told.advice:
         lines += ["", "What to do:"]
     for item in told.advice:
-        lines.append(f"[{item['priority']}] {clean(item['action'])}")
-        lines.append(f"    {clean(item['description'])}")
-        lines += [f"    | {line}" for line in _example(item).splitlines()]
+        lines.append(f"[{item['priority']}] {item['action']}")
+        if item["description"]:
+            lines.append(f"    {item['description']}")
+        lines += [f"    | {line}" for line in item["example"].splitlines()]
     lines += ["", f"Everything about it: failback explain {told.execution_id}"]
     if told.archive:
         lines.append(f"Archive: {told.archive}")
     return "\n".join(lines) + "\n"
 
 
-def as_html(told: Message) -> str:
-    """The same, for mail readers; everything from outside is escaped."""
-    rows = "".join(f"<tr><th align=left>{_h(name)}</th><td>{_h(text)}</td></tr>" for name, text in told.facts)
-    advice = "".join(
-        f"<li><b>[{_h(item['priority'])}] {_h(clean(item['action']))}</b><br>{_h(clean(item['description']))}"
-        f"<pre>{_h(_example(item))}</pre></li>"
-        for item in told.advice
-    )
-    return f"<h2>{_h(told.title)}</h2><table>{rows}</table><ol>{advice}</ol><p>failback explain {_h(told.execution_id)}</p>"
+def _failed_at(result: Mapping[str, Any]) -> str:
+    error = result.get("error") or {}
+    number = (result.get("deployment") or {}).get("failed_at_step")
+    steps = {step.get("number"): step for step in result.get("steps") or ()}
+    name = error.get("step") or steps.get(number, {}).get("name") or ""
+    detection = (result.get("rollback") or {}).get("detection") or {}
+    reason = error.get("reason") or steps.get(number, {}).get("reason") or detection.get("reason") or "no reason given"
+    where = " ".join(part for part in (f"step {number}" if number else "", f"({name})" if name else "") if part)
+    return f"{where}: {reason}" if where else str(reason)
 
 
-def as_slack(told: Message, channel: str) -> dict[str, Any]:
-    """An incoming webhook's body with blocks."""
-    fields = [{"type": "mrkdwn", "text": f"*{name}*\n{_slack(text)}"[:_SLACK_TEXT_MAX]} for name, text in told.facts]
-    blocks: list[dict[str, Any]] = [
-        {"type": "header", "text": {"type": "plain_text", "text": told.title[:150]}},
-        {"type": "section", "fields": fields[:10]},
-    ]
-    for item in told.advice:
-        text = f"*[{item['priority']}] {_slack(clean(item['action']))}*\n{_slack(clean(item['description']))}"
-        example = _example(item)
-        if example:
-            text += f"\n```{_slack(example).replace('```', chr(39) * 3)}```"
-        blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": text[:_SLACK_TEXT_MAX]}})
-    blocks.append(
-        {"type": "context", "elements": [{"type": "mrkdwn", "text": f"`failback explain {_slack(told.execution_id)}`"}]}
-    )
-    return {"channel": channel, "text": f"{told.title}: {_slack(told.service)}", "blocks": blocks}
+def _plain(text: object, redact: Callable[[str], str]) -> str:
+    """Redacted twice: a secret may be broken by controls in the middle, and whole only without them."""
+    raw = redact(str(text)[:_RAW_CHARS_MAX]).replace("\r\n", "\n").replace("\r", "\n")
+    without = _CONTROLS.sub(lambda match: " " if match[0] in "\u2028\u2029\x0b\x0c" else "", _ESCAPES.sub("", raw))
+    return redact(without)
 
 
-def as_pagerduty(told: Message, routing_key: str) -> dict[str, Any]:
-    """An event of PagerDuty's Events API v2; the same execution is the same incident, however often it is sent."""
-    return {
-        "routing_key": routing_key,
-        "event_action": "trigger",
-        "dedup_key": told.execution_id,
-        "payload": {
-            "summary": clean(f"{told.incident} {told.service}: {told.title}", 1000),
-            "source": told.service,
-            # HIGH in the spec's words: the service runs, and a person has to act; critical when it does not run.
-            "severity": "error" if told.stable else "critical",
-            "custom_details": {
-                "priority": "HIGH",
-                "incident": told.incident,
-                **{name: text for name, text in told.facts},
-                "recommendations": [f"[{item['priority']}] {clean(item['action'])}" for item in told.advice],
-            },
-        },
-    }
-
-
-def _example(item: Mapping[str, Any]) -> str:
-    return "\n".join(
-        _CONTROLS.sub("", line) for line in str(item.get("example", ""))[:_EXAMPLE_CHARS_MAX].splitlines()
-    )
-
-
-def _slack(text: str) -> str:
-    """Slack's own escapes: with them no `<!channel>` or link can be made."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _h(text: str) -> str:
-    return html.escape(str(text))
-
-
-def channels_of(config: Mapping[str, Any]) -> Sequence[str]:
-    """Names of the enabled channels of a `notification_config`."""
-    named = [name for name in ("slack", "email", "pagerduty") if (config.get(name) or {}).get("enabled")]
-    return [*named, *(f"url-{number}" for number in range(1, len(config.get("urls") or ()) + 1))]
+def _example(text: object, redact: Callable[[str], str]) -> str:
+    lines = _plain(text, redact).expandtabs(4).splitlines()[:EXAMPLE_LINES_MAX]
+    joined = "\n".join(line.rstrip() for line in lines)
+    return joined if len(joined) <= EXAMPLE_CHARS_MAX else joined[: EXAMPLE_CHARS_MAX - 1] + "…"

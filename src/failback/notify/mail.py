@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import html
 import smtplib
@@ -19,6 +20,7 @@ from failback.notify.sending import Gate, Lasting, Passing, Unclear, within
 SENDER = "failback@localhost"
 _SMTPS_PORT = 465
 _GOODBYE_S_MAX = 1.0
+_LOGGED_IN = 235
 
 
 async def send(told: Message, settings: Mapping[str, Any], limit_s: float) -> str:
@@ -133,7 +135,16 @@ class _Transfer:
             return
         if not isinstance(server.sock, ssl.SSLSocket) and self._tls != "none":
             raise Lasting(f"{self.where} offers no TLS, and a password is not sent in the clear (tls: none allows it)")
-        server.login(self._user, self._password)
+        if (self._user + self._password).isascii():
+            server.login(self._user, self._password)
+            return
+        # smtplib takes ASCII alone; the protocol says UTF-8.
+        if "PLAIN" not in server.esmtp_features.get("auth", "").upper().split():
+            raise Lasting(f"{self.where} offers no way to log in with a name or password that is not ASCII")
+        plain = base64.b64encode(f"\0{self._user}\0{self._password}".encode()).decode()
+        code, said = server.docmd("AUTH", f"PLAIN {plain}")
+        if code != _LOGGED_IN:
+            raise smtplib.SMTPAuthenticationError(code, said)
 
     def _lost(self, why: str) -> Passing | Unclear:
         return (Unclear if self.gate.begun else Passing)(f"{self.where}: {why}")

@@ -134,7 +134,7 @@ def _failed_at(result: Mapping[str, Any]) -> str:
 
 def _plain(text: object, redact: Callable[[str], str]) -> str:
     """Redacted twice: a secret may be broken by controls in the middle, and whole only without them."""
-    raw = redact(str(text)[:_RAW_CHARS_MAX]).replace("\r\n", "\n").replace("\r", "\n")
+    raw = redact(str(text))[:_RAW_CHARS_MAX].replace("\r\n", "\n").replace("\r", "\n")
     without = _CONTROLS.sub(lambda match: " " if match[0] in "\u2028\u2029\x0b\x0c" else "", _ESCAPES.sub("", raw))
     return redact(without)
 

@@ -343,6 +343,41 @@ def test_manifest_is_json_that_says_what_is_there(store, content, root, secret):
     assert shape["execution_id"] == "plan_deploy_production_1737354000"
 
 
+def test_second_backup_in_the_middle_of_the_first(store, make_store, content, root, hooked):
+    """Another service is deployed at the same moment: what the first has begun is no leftover."""
+    others = []
+
+    def deploy_the_other(file: str) -> None:
+        if "releases/" in file:
+            others.append(make_store().create(dataclasses.replace(content, service="shop"), "e2"))
+
+    ref = store.create(content, "e1", hooked(before=deploy_the_other))
+
+    assert [one.id for one in others] == [f"{ref.id}-2"]
+    assert [problem for one in store.listed() for problem in store.verify(one.id)] == []
+    assert len(store.listed()) == 2
+
+
+def test_pruning_leaves_who_stores_alone(store, make_store, content, clocks, root, hooked):
+    """It would take the unfinished files for a dead one's, and an archive that is just about to be referred to."""
+    old = store.create(content, "e1")
+    clocks.pass_days(31)
+    store.create(dataclasses.replace(content, files={}), "e2")
+    removed = []
+
+    def prune_now(file: str) -> None:
+        if "k8s/" in file:
+            removed.extend(make_store().prune(set(), clocks.wall_s))
+
+    ref = store.create(content, "e3", hooked(before=prune_now))
+
+    assert removed == []
+    assert f"releases/{old.id}.release.tar.age" in ref.files
+    assert store.verify(ref.id) == []
+    assert store.prune(set(), clocks.wall_s) == [old.id]
+    assert store.verify(ref.id) == []
+
+
 def _create_many(root: Path, key: Path, release: Path, count: int) -> None:
     from failback.model.snapshot import SnapshotContent
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from failback.model.evidence import ProbeResult
+from failback.model.evidence import MemorySample, ProbeResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,13 @@ class ReplicaView:
     node_lost: bool = False  # Kubernetes: its node went away; the release is not to blame
     deleted: bool = False
     evicted: str = ""  # the kubelet's message
+    # What follows makes the judgement finer where the target can tell it; the defaults mean "not known".
+    started_at_s: float = 0.0  # its main process or container began to run: a slow pull is no slow start
+    ready_failures: int = 0  # ready checks in a row that failed, since the last good one
+    unready_since_s: float | None = None  # the first of those
+    smoke_wanted: int = 0  # how many smoke requests the plan asks of it
+    new_error_counts: tuple[int, ...] = ()  # beside `new_errors`: how often each was printed since it was ready
+    memory_samples: tuple[MemorySample, ...] = ()  # of the current process, in order
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,7 @@ class Statement:
     reason: str  # "FailedScheduling", "FailedCreate"
     message: str
     object: str  # "Pod/web-7d9f-abc", "ReplicaSet/web-7d9f"
-    at_s: float
+    at_s: float  # when it was said first
     count: int = 1
 
 
@@ -108,6 +115,8 @@ class View:
     statements: tuple[Statement, ...] = ()
     traffic: TrafficView | None = None
     bake_started_s: float | None = None
+    watched_since_s: float = 0.0  # since when somebody looks: later than the launch after a resume
+    autoscaled: bool | None = None  # Kubernetes: whether nodes are added on demand; None: not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +129,7 @@ class Limits:
     error_increase_max: float = 0.01  # share of requests, above the stable revision's own
     latency_increase_max: float = 0.5  # 0.5: half as long again
     exits_max: int = 2  # an unexplained exit is forgiven once
+    start_s_max: float = 600.0  # until a replica's own code runs: scheduling, pulling, mounting (a Deployment's deadline)
 
 
 class VerdictState(StrEnum):

@@ -26,6 +26,7 @@ OPEN = REPOSITORY / "tests" / "cases"
 ASIDE = REPOSITORY / "tests" / "cases_aside"
 SIZE_BYTES_MAX = 12_000
 RUN_S_MAX = 300
+PROBE_S_MAX = 120
 GRACE_S_MAX = 3
 
 TYPES = frozenset(
@@ -153,9 +154,10 @@ def _run(recipe: Recipe) -> tuple[str, int, str]:
         probed = ""
         if recipe.probe:
             time.sleep(recipe.ready_s_max)
-            inside = ["nsenter", "-t", str(process.pid), "-m", "-n", "bash", "-c", f"cd /app\n{recipe.probe}"]
-            done = subprocess.run(inside, env=env, capture_output=True, text=True, timeout=120, check=False)
-            probed = done.stdout + done.stderr
+            inside = ["nsenter", "-t", str(process.pid), "-m", "-n", "bash", "-c", f"exec 2>&1\ncd /app\n{recipe.probe}"]
+            probed = subprocess.run(
+                inside, env=env, stdout=subprocess.PIPE, text=True, timeout=PROBE_S_MAX, check=False
+            ).stdout
             os.killpg(process.pid, signal.SIGTERM)
         try:
             code = process.wait(timeout=GRACE_S_MAX if recipe.probe else recipe.run_s_max)

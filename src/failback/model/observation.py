@@ -129,7 +129,7 @@ class Limits:
     error_increase_max: float = 0.01  # share of requests, above the stable revision's own
     latency_increase_max: float = 0.5  # 0.5: half as long again
     exits_max: int = 2  # an unexplained exit is forgiven once
-    start_s_max: float = 600.0  # until a replica's own code runs: scheduling, pulling, mounting (a Deployment's deadline)
+    start_s_max: float = 600.0  # to schedule, pull and mount, until its own code runs (a Deployment's deadline)
 
 
 class VerdictState(StrEnum):

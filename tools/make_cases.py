@@ -151,13 +151,14 @@ def _run(recipe: Recipe) -> tuple[str, int, str]:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        probed = ""
+        probed, printed = "", None
         if recipe.probe:
             time.sleep(recipe.ready_s_max)
             inside = ["nsenter", "-t", str(process.pid), "-m", "-n", "bash", "-c", f"exec 2>&1\ncd /app\n{recipe.probe}"]
             probed = subprocess.run(
                 inside, env=env, stdout=subprocess.PIPE, text=True, timeout=PROBE_S_MAX, check=False
             ).stdout
+            printed = log.read_text(encoding="utf-8", errors="replace")  # while it runs: our own signal is no evidence
             os.killpg(process.pid, signal.SIGTERM)
         try:
             code = process.wait(timeout=GRACE_S_MAX if recipe.probe else recipe.run_s_max)
@@ -168,7 +169,8 @@ def _run(recipe: Recipe) -> tuple[str, int, str]:
         except ProcessLookupError:
             pass  # all of it had ended
         process.wait()
-    printed = log.read_text(encoding="utf-8", errors="replace")
+    if printed is None:
+        printed = log.read_text(encoding="utf-8", errors="replace")
     return printed, code if code >= 0 else 128 - code, probed
 
 

@@ -1,12 +1,13 @@
 """Let a real failure happen in a small folder and write down what was printed, in the format of the diagnosis cases.
 
-`record()` takes a Recipe (files, command, what a senior engineer would say) and writes one case; `check` looks at every
-case there is: format, size, private paths. Linux and root only: the folder is shown to the command as /app in a mount
-namespace of its own, so that real runtimes print neutral paths by themselves.
+`record()` takes a Recipe (files, command, what a senior engineer would say) and writes one case. Run as a script it
+looks at every case there is: format, size, private paths. Linux and root only: the folder is shown to the command as
+/app in a mount namespace of its own, so that real runtimes print neutral paths by themselves.
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import os
@@ -19,7 +20,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-WORK = Path("/tmp/fc")
+HOME = Path.home()
+WORK = Path(os.environ.get("FAILBACK_CASES_WORK", "/tmp/failback-cases"))  # work/ID, venvs/NAME, root (a chroot), hosts
 HOSTS = WORK / "hosts"  # shown as /etc/hosts, where it is
 REPOSITORY = Path(__file__).resolve().parent.parent
 OPEN = REPOSITORY / "tests" / "cases"
@@ -27,41 +29,43 @@ ASIDE = REPOSITORY / "tests" / "cases_aside"
 SIZE_BYTES_MAX = 12_000
 RUN_S_MAX = 300
 PROBE_S_MAX = 120
+SETTLE_S_MAX = 1
 GRACE_S_MAX = 3
 
-TYPES = frozenset(
-    """missing_file missing_dependency version_incompatibility missing_configuration invalid_configuration code_error
-    image_not_found image_access_denied image_registry_unavailable platform_mismatch bad_command filesystem_permission
-    rbac_forbidden admission_denied invalid_manifest quota_exceeded memory_limit memory_leak cpu_starvation disk_full
-    unschedulable volume_failure probe_misconfigured slow_start port_conflict dependency_unreachable dependency_auth
-    tls_certificate migration_failed node_failure build_failure dependency_resolution test_failure quality_violation
-    vulnerability_found timeout none""".split()
-)
 STEPS = {"build": 1, "test": 2, "quality": 3, "security": 4, "docker": 5, "verify": 6, "deploy": 7}
-GIVEN_KEYS = frozenset(
-    "failed_step target exit_code step_output api_error pods events logs manifests change".split()
+GIVEN_KEYS = {
+    *("failed_step", "target", "exit_code", "step_output", "api_error"),
+    *("pods", "events", "logs", "manifests", "change"),
+}
+TYPES = {
+    *("missing_file", "missing_dependency", "version_incompatibility", "missing_configuration"),
+    *("invalid_configuration", "code_error", "image_not_found", "image_access_denied", "image_registry_unavailable"),
+    *("platform_mismatch", "bad_command", "filesystem_permission", "rbac_forbidden", "admission_denied"),
+    *("invalid_manifest", "quota_exceeded", "memory_limit", "memory_leak", "cpu_starvation", "disk_full"),
+    *("unschedulable", "volume_failure", "probe_misconfigured", "slow_start", "port_conflict"),
+    *("dependency_unreachable", "dependency_auth", "tls_certificate", "migration_failed", "node_failure"),
+    *("build_failure", "dependency_resolution", "test_failure", "quality_violation", "vulnerability_found"),
+    *("timeout", "none"),
+}
+REGISTRIES = (
+    *("registry.npmjs.org", "registry.yarnpkg.com", "pypi.org", "files.pythonhosted.org", "repo.maven.apache.org"),
+    *("repo1.maven.org", "index.crates.io", "static.crates.io", "proxy.golang.org", "sum.golang.org", "deb.debian.org"),
 )
-
 # What the machine prints of itself, and what stands for it in a case.
 NEUTRAL = (
     (re.compile(r"\x1b\[[0-9;?]*[A-Za-z]"), ""),
-    (re.compile(r"/root/\.pyenv/versions/[\d.]+"), "/usr/local"),
-    (re.compile(r"/root/\.cargo"), "/usr/local/cargo"),
-    (re.compile(r"/root/\.rustup"), "/usr/local/rustup"),
-    (re.compile(r"/root/go\b"), "/go"),
-    (re.compile(r"/tmp/fc/root\b"), ""),
-    (re.compile(r"/tmp/fc/\w+"), "/app"),
-    (re.compile(r"/root\b"), "/home/app"),
-    (re.compile(r"\b10\.255\.255\.53\b"), "10.0.0.2"),
-    (
-        re.compile(
-            r"(?:registry\.npmjs\.org|registry\.yarnpkg\.com|pypi\.org|files\.pythonhosted\.org|repo\.maven\.apache\.org"
-            r"|repo1\.maven\.org|index\.crates\.io|static\.crates\.io|proxy\.golang\.org|sum\.golang\.org|deb\.debian\.org)"
-        ),
-        "registry.example",
-    ),
+    (re.compile(rf"{HOME}/\.pyenv/versions/[\d.]+"), "/usr/local"),
+    (re.compile(rf"{HOME}/\.(cargo|rustup)"), r"/usr/local/\1"),
+    (re.compile(rf"{HOME}/go\b"), "/go"),
+    (re.compile(rf"{WORK}/root\b"), ""),
+    (re.compile(rf"{WORK}/\w+"), "/app"),
+    (re.compile(rf"{HOME}\b"), "/home/app"),
+    (re.compile(r"(?<=lookup )(\S+) on [\d.]+:53"), r"\1 on 10.0.0.2:53"),
+    (re.compile("|".join(map(re.escape, REGISTRIES))), "registry.example"),
 )
-PRIVATE = re.compile(r"/root\b|/tmp/fc|/work/|\.pyenv|npmjs\.org|pypi\.org|golang\.org/x/.*@|maven\.apache\.org/maven2")
+PRIVATE = re.compile(
+    "|".join([rf"{HOME}\b", str(WORK), rf"{REPOSITORY.parent}\b", r"\.pyenv", *map(re.escape, REGISTRIES)])
+)
 
 
 @dataclass(frozen=True)
@@ -113,10 +117,17 @@ def shorten(text: str, lines_max: int) -> str:
 
 def _environment(recipe: Recipe) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if k in {"SSL_CERT_FILE", "http_proxy", "https_proxy", "no_proxy"}}
-    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/go/bin:/root/.cargo/bin"
+    path = f"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/go/bin:{HOME}/.cargo/bin"
     if recipe.venv:
         path = f"/app/.venv/bin:{path}"
-    base = {"PATH": path, "HOME": "/root", "LANG": "C.UTF-8", "GOFLAGS": "-buildvcs=false", "CI": "1", "npm_config_userconfig": "/dev/null"}
+    base = {
+        "PATH": path,
+        "HOME": str(HOME),
+        "LANG": "C.UTF-8",
+        "GOFLAGS": "-buildvcs=false",
+        "CI": "1",
+        "npm_config_userconfig": "/dev/null",
+    }
     return kept | base | recipe.env
 
 
@@ -154,20 +165,20 @@ def _run(recipe: Recipe) -> tuple[str, int, str]:
         probed, printed = "", None
         if recipe.probe:
             time.sleep(recipe.ready_s_max)
-            inside = ["nsenter", "-t", str(process.pid), "-m", "-n", "bash", "-c", f"exec 2>&1\ncd /app\n{recipe.probe}"]
+            said = f"exec 2>&1\ncd /app\n{recipe.probe}"
+            inside = ["nsenter", "-t", str(process.pid), "-m", "-n", "bash", "-c", said]
             probed = subprocess.run(
                 inside, env=env, stdout=subprocess.PIPE, text=True, timeout=PROBE_S_MAX, check=False
             ).stdout
+            time.sleep(SETTLE_S_MAX)  # what the last answer left in the log
             printed = log.read_text(encoding="utf-8", errors="replace")  # while it runs: our own signal is no evidence
             os.killpg(process.pid, signal.SIGTERM)
         try:
             code = process.wait(timeout=GRACE_S_MAX if recipe.probe else recipe.run_s_max)
         except subprocess.TimeoutExpired:
             code = 124
-        try:
+        with contextlib.suppress(ProcessLookupError):  # all of it had ended
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # all of it had ended
         process.wait()
     if printed is None:
         printed = log.read_text(encoding="utf-8", errors="replace")
@@ -188,8 +199,8 @@ def _change(recipe: Recipe) -> str:
     return "".join(parts)
 
 
-def record(recipe: Recipe) -> dict[str, object]:
-    """Run the recipe and write its case. Returns the case."""
+def _prepare(recipe: Recipe) -> None:
+    """A fresh folder with the recipe's files, and its set-up done. Raises SystemExit where the set-up fails."""
     folder = WORK / "work" / recipe.id
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -198,17 +209,23 @@ def record(recipe: Recipe) -> dict[str, object]:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text)
     if recipe.setup:
-        made = subprocess.run(
-            _script(recipe, f"set -e\n{recipe.setup}"), env=_environment(recipe), capture_output=True, text=True, check=False
-        )
+        script = _script(recipe, f"set -e\n{recipe.setup}")
+        made = subprocess.run(script, env=_environment(recipe), capture_output=True, text=True, check=False)
         if made.returncode:
             raise SystemExit(f"{recipe.id}: set-up failed\n{made.stdout[-2000:]}{made.stderr[-3000:]}")
+
+
+def _given(recipe: Recipe) -> dict[str, object]:
+    """Runs the recipe: what a step and its processes printed, in the format of a case."""
     previous = _run(recipe)[0] if recipe.twice else None
     printed, code, probed = _run(recipe)
     printed, probed = (shorten(neutral(text), recipe.lines_max) for text in (printed, probed))
-    step_name = recipe.step_name or recipe.step.capitalize()
     given: dict[str, object] = {
-        "failed_step": {"number": STEPS[recipe.step], "name": step_name, "type": recipe.step},
+        "failed_step": {
+            "number": STEPS[recipe.step],
+            "name": recipe.step_name or recipe.step.capitalize(),
+            "type": recipe.step,
+        },
         "target": "local" if recipe.step == "deploy" else "none",
     }
     if recipe.step == "deploy":
@@ -224,17 +241,20 @@ def record(recipe: Recipe) -> dict[str, object]:
         given["exit_code"] = code
     if change := _change(recipe):
         given["change"] = change
+    return given
+
+
+def record(recipe: Recipe) -> dict[str, object]:
+    """Run the recipe and write its case. Returns the case."""
+    _prepare(recipe)
+    given = _given(recipe)
     expect: dict[str, object] = {"type": recipe.type}
     if recipe.type != "none":
         expect |= {"cause": recipe.cause, "fix": recipe.fix}
     if recipe.wrong:
         expect["not"] = recipe.wrong
-    case: dict[str, object] = {
-        "id": recipe.id,
-        "source": f"reproduced: {recipe.source}",
-        "given": given,
-        "expect": expect,
-    }
+    source = f"reproduced: {recipe.source}"
+    case: dict[str, object] = {"id": recipe.id, "source": source, "given": given, "expect": expect}
     target = (ASIDE if recipe.aside else OPEN) / f"{recipe.id}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(case, indent=1, ensure_ascii=False) + "\n")

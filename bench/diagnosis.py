@@ -1,4 +1,4 @@
-"""Measures the diagnosis on recorded cases: `python -m bench.diagnosis FOLDER...` prints accuracy, calibration, times."""
+"""Measures the diagnosis on recorded cases: `python -m bench.diagnosis FOLDER...` prints accuracy and calibration."""
 
 from __future__ import annotations
 

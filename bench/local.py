@@ -66,9 +66,7 @@ def _crash() -> Iterator[Row]:
         here.deploy()
         for number in range(2, 9):
             here.release(number, exit_at_start=True)
-            result = here.deploy(
-                release={"path": "app", "start": [sys.executable, "-I", "gone.py"], "replicas": 2}
-            )
+            result = here.deploy(release={"path": "app", "start": [sys.executable, "-I", "gone.py"], "replicas": 2})
             rollback = result["rollback"]
             lived = _lived(here, result)
             overheads.append(rollback["detection"]["seconds"] - lived)
@@ -114,7 +112,9 @@ def _event_at(here: Place, result: dict[str, Any], name: str) -> float:
     from failback.telemetry.reading import read_events
 
     path = here.home.execution(result["execution_id"]) / "events.jsonl"
-    return next(datetime.fromisoformat(event["at"]).timestamp() for event in read_events(path) if event["event"] == name)
+    return next(
+        datetime.fromisoformat(event["at"]).timestamp() for event in read_events(path) if event["event"] == name
+    )
 
 
 def _backup() -> Iterator[Row]:
@@ -157,7 +157,11 @@ def _memory() -> Iterator[Row]:
                 command = " ".join(process.cmdline())
                 if str(here.folder) in command:
                     kind = next(
-                        (name for name in ("envoy", "supervisord", "launcher", "holding") if name in command.split(str(here.folder))[0]),
+                        (
+                            name
+                            for name in ("envoy", "supervisord", "launcher", "holding")
+                            if name in command.split(str(here.folder))[0]
+                        ),
                         "other",
                     )
                     parts.setdefault(kind, []).append(process.memory_full_info().uss / _MIB)
@@ -177,7 +181,9 @@ def _flood() -> Iterator[Row]:
         shell = f"yes {'a' * 200} & exec {sys.executable} -I app.py"
         result = here.deploy(release={"path": "app", "start": ["sh", "-c", shell], "replicas": 2})
         size = sum(path.stat().st_size for path in (here.home.root / "services").rglob("log*")) / _MIB
-    yield Row("log flood: it goes live, its logs stay bounded", "< 64 MiB", f"{result['status']}, {size:.0f} MiB", size < 64)
+    yield Row(
+        "log flood: it goes live, its logs stay bounded", "< 64 MiB", f"{result['status']}, {size:.0f} MiB", size < 64
+    )
 
 
 def _by_failback(settings: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""A service to measure with: a folder, a home, and deployments by the engine itself, under a load of its own process."""
+"""A service to measure with: a folder, a home, deployments by the engine itself, and a load of its own process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from failback.executor.home import Home
 from failback.executor.plan_file import plan_from_mapping
 from failback.executor.taking_down import take_down
 
-APP = '''
+APP = """
 import json, os, signal, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -47,7 +47,7 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 256
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 Server(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
-'''
+"""
 
 
 class Place:

@@ -21,9 +21,7 @@ NEEDED = {
 
 def missing() -> list[str]:
     """Packages whose file is not there."""
-    return [
-        package for package, pattern in NEEDED.items() if not any(Path("/").glob(pattern.removeprefix("/")))
-    ]
+    return [package for package, pattern in NEEDED.items() if not any(Path("/").glob(pattern.removeprefix("/")))]
 
 
 def main() -> int:

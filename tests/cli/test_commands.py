@@ -13,9 +13,22 @@ from pathlib import Path
 import pytest
 
 FAILBACK = [sys.executable, "-m", "failback.cli.main"]
-COMMANDS = (
-    "init plan deploy status history explain rollback backups drill diagnose resume down doctor install".split()
-)
+COMMANDS = [
+    "init",
+    "plan",
+    "deploy",
+    "status",
+    "history",
+    "explain",
+    "rollback",
+    "backups",
+    "drill",
+    "diagnose",
+    "resume",
+    "down",
+    "doctor",
+    "install",
+]
 
 
 def failback(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -77,7 +90,9 @@ def test_help_names_every_command(tmp_path: Path) -> None:
         (("deploy", "--nonsense"), 2, "nonsense"),
     ],
 )
-def test_a_users_mistake_is_told_in_a_sentence(arguments: tuple[str, ...], code: int, words: str, tmp_path: Path) -> None:
+def test_a_users_mistake_is_told_in_a_sentence(
+    arguments: tuple[str, ...], code: int, words: str, tmp_path: Path
+) -> None:
     """What, where and how to fix it; never a traceback; and nothing was made."""
     done = failback(*arguments, cwd=tmp_path)
 
@@ -139,7 +154,9 @@ def test_a_missing_variable_is_named_before_anything(tmp_path: Path) -> None:
 
 
 def test_init_writes_a_plan_that_is_valid_and_overwrites_nothing(tmp_path: Path) -> None:
-    (tmp_path / "package.json").write_text('{"name": "web", "scripts": {"start": "node server.js", "test": "node --test"}}')
+    (tmp_path / "package.json").write_text(
+        '{"name": "web", "scripts": {"start": "node server.js", "test": "node --test"}}'
+    )
     (tmp_path / "server.js").write_text("")
     first = failback("init", cwd=tmp_path)
     text = (tmp_path / "failback.yaml").read_text()
@@ -170,7 +187,10 @@ def test_nothing_deployed_yet_is_no_error(tmp_path: Path) -> None:
 
 def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
     done = subprocess.run(
-        ["sh", "-c", f"{sys.executable} -m failback.cli.main --help | head -1"], cwd=tmp_path, capture_output=True, text=True
+        ["sh", "-c", f"{sys.executable} -m failback.cli.main --help | head -1"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
     )
 
     assert "Traceback" not in done.stderr

@@ -22,7 +22,9 @@ from failback.executor.commands import (
 from failback.model.redaction import Redactor, StreamRedactor
 
 
-async def run(script: str, *, timeout_s_max: float | None = 20, secrets: tuple[str, ...] = (), mark: str = "x") -> CommandResult:
+async def run(
+    script: str, *, timeout_s_max: float | None = 20, secrets: tuple[str, ...] = (), mark: str = "x"
+) -> CommandResult:
     lines: list[str] = []
     return await run_command(
         ["sh", "-c", script],

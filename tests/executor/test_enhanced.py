@@ -50,7 +50,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_specifications_code_runs_as_it_stands(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """"Using the Enhanced Executor" and "Best Practices", typed in from the specification."""
+    """ "Using the Enhanced Executor" and "Best Practices", typed in from the specification."""
     orchestrator = Shop(failing="Deploy", error="Cannot find module './config/production.json'")
     plan = PLAN
     alerts: list[str] = []
@@ -67,9 +67,9 @@ def test_the_specifications_code_runs_as_it_stands(home: Path, capsys: pytest.Ca
         print(f"User impact: {results['rollback']['user_impact']}")
 
         # Get fix recommendations
-        for phase in results['rollback']['phases']:
-            if phase.get('phase') == 'Fix Recommendations':
-                for rec in phase['recommendations']:
+        for phase in results["rollback"]["phases"]:
+            if phase.get("phase") == "Fix Recommendations":
+                for rec in phase["recommendations"]:
                     print(f"[{rec['priority']}] {rec['action']}")
     if not results.get("backup_created"):
         alerts.append("no backup")
@@ -112,7 +112,12 @@ def test_the_specifications_own_way_to_move_the_backups(home: Path, tmp_path: Pa
 
     class Mine(EnhancedTaskExecutor):
         def _create_pre_deployment_backup(self, plan: Any) -> Mapping[str, Any]:
-            return {"backup_root": str(tmp_path / "custom"), "retention_days": 30, "encryption": True, "more": "left alone"}
+            return {
+                "backup_root": str(tmp_path / "custom"),
+                "retention_days": 30,
+                "encryption": True,
+                "more": "left alone",
+            }
 
     results = Mine(Shop()).execute_plan(PLAN, user_approval=True)
 
@@ -162,7 +167,10 @@ def test_without_approval_nothing_is_touched(home: Path) -> None:
 
 def test_an_invalid_plan_touches_nothing(home: Path) -> None:
     """A cycle is told by its names before anything is made."""
-    plan = {"service": "shop", "steps": [{"name": "A", "type": "build", "needs": ["B"]}, {"name": "B", "type": "test", "needs": ["A"]}]}
+    plan = {
+        "service": "shop",
+        "steps": [{"name": "A", "type": "build", "needs": ["B"]}, {"name": "B", "type": "test", "needs": ["A"]}],
+    }
 
     with pytest.raises(PlanError, match="A"):
         EnhancedTaskExecutor(Shop()).execute_plan(plan, user_approval=True)

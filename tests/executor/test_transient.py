@@ -11,7 +11,7 @@ from failback.executor.transient import transient_reason
     "output",
     [
         "npm error code ECONNRESET\nnpm error network aborted",
-        "Get \"https://registry.example/v2/\": net/http: TLS handshake timeout",
+        'Get "https://registry.example/v2/": net/http: TLS handshake timeout',
         "error: RPC failed; Connection reset by peer",
         "curl: (6) Could not resolve host: registry.example",
         "Temporary failure in name resolution",

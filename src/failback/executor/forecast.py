@@ -32,7 +32,9 @@ def forecast(loaded: LoadedPlan, home: Home) -> Forecast:
     plan = loaded.plan
     values = ExecutionValues.resolve(loaded, os.environ)
     findings = [
-        Finding("warning", where, "is a secret of less than 6 characters, so it is not masked in logs", "Use a longer one.")
+        Finding(
+            "warning", where, "is a secret of less than 6 characters, so it is not masked in logs", "Use a longer one."
+        )
         for where in values.warnings
     ]
     findings += _from_plan(loaded)
@@ -73,7 +75,9 @@ def _from_plan(loaded: LoadedPlan) -> list[Finding]:
         )
     if not plan.rollback_config.auto_rollback_enabled:
         found.append(
-            Finding("warning", "rollback_config.auto_rollback_enabled", "is false: a failed release stays, dark, for a look")
+            Finding(
+                "warning", "rollback_config.auto_rollback_enabled", "is false: a failed release stays, dark, for a look"
+            )
         )
     if not plan.backup.encryption:
         found.append(Finding("warning", "backup.encryption", "is false: secrets stand in the backup as they are"))

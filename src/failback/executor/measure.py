@@ -21,7 +21,9 @@ def over(start: Mapping[str, Any], after: TrafficCounters | None) -> Traffic:
     """The difference; not measured (None) where either end is missing, or the counters restarted in between."""
     if after is None:
         reason = "" if start["nothing_ran"] else "the target's counters could not be read at the end"
-        return Traffic(0, 0, "proxy", "nothing listened for users") if not reason else Traffic(None, None, "none", reason)
+        return (
+            Traffic(0, 0, "proxy", "nothing listened for users") if not reason else Traffic(None, None, "none", reason)
+        )
     before = start["counters"]
     if before is None and not start["nothing_ran"]:
         return Traffic(None, None, after.source, "the target's counters could not be read at the start")

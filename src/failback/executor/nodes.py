@@ -39,7 +39,9 @@ class Node:
     needs: tuple[str, ...]
 
 
-def nodes_of(steps: Sequence[Step], order: Sequence[str], needs: Mapping[str, Sequence[str]], rollout: bool) -> list[Node]:
+def nodes_of(
+    steps: Sequence[Step], order: Sequence[str], needs: Mapping[str, Sequence[str]], rollout: bool
+) -> list[Node]:
     """The nodes in topological order. `rollout`: a target is there, so Deploy steps are rolled out by failback."""
     numbers = {step.name: number for number, step in enumerate(steps, start=1)}
     by_name = {step.name: step for step in steps}

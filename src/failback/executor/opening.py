@@ -1,4 +1,4 @@
-"""The opening of an execution: repair what a crash took, look ahead, take the verified snapshot. No mutation before it."""
+"""The opening of an execution: repair what a crash took, look ahead, take the verified snapshot; no mutation before."""
 
 from __future__ import annotations
 

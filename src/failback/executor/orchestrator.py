@@ -47,7 +47,12 @@ def read_answer(answer: Any) -> tuple[bool, str, int | None, dict[str, Any]]:
     if answer is False:
         return False, "", None, {}
     if isinstance(answer, StepResult):
-        return answer.status is StepStatus.SUCCEEDED, answer.output or answer.reason, answer.exit_code, dict(answer.data)
+        return (
+            answer.status is StepStatus.SUCCEEDED,
+            answer.output or answer.reason,
+            answer.exit_code,
+            dict(answer.data),
+        )
     if not isinstance(answer, Mapping):
         raise UnclearAnswer(f"execute_step answered with {type(answer).__name__}; a mapping with 'status' is expected")
     data = {str(key): value for key, value in answer.items()}

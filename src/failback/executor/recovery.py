@@ -79,4 +79,3 @@ async def _run(recovery: Recovery, phase: Phase, began: float) -> Outcome:
 
 def _failed(text: str) -> dict[str, Any]:
     return {"text": text, "ok": False}
-

@@ -58,9 +58,7 @@ def restore_snapshot(home: Home, snapshots: SnapshotStore, reference: SnapshotRe
     lock.acquire("failback backups restore")
     unpacked = Path(tempfile.mkdtemp(prefix="restore-", dir=home.root))
     try:
-        journal = ExecutionJournal(
-            store, f"restore-{reference.id}-{int(time.time())}-{psutil.Process().pid}", lock
-        )
+        journal = ExecutionJournal(store, f"restore-{reference.id}-{int(time.time())}-{psutil.Process().pid}", lock)
         files = {name: str(path) for name, path in snapshots.unpack_files(reference.id, unpacked).items()}
         target = open_existing(home, reference.service)
         actions = asyncio.run(target.restore(snapshots.read(reference.id), files, journal))

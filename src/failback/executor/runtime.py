@@ -87,7 +87,6 @@ class Runtime:
 async def durable_step(name: str, body: Callable[[], Coroutine[Any, Any, dict[str, Any]]]) -> dict[str, Any]:
     """Runs `body` once: its result is recorded, and given again when the execution is taken up."""
 
-
     label = name.replace(" ", "-")
 
     async def passing_points() -> dict[str, Any]:

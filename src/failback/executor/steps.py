@@ -92,9 +92,7 @@ class StepRunner:
             timed_out=done.timed_out,
         )
 
-    async def _ask_orchestrator(
-        self, node: Node, orchestrator: Orchestrator, began: float, attempt: int
-    ) -> StepResult:
+    async def _ask_orchestrator(self, node: Node, orchestrator: Orchestrator, began: float, attempt: int) -> StepResult:
         """The orchestrator's code runs in a thread; past the step's time-out it is left to itself, and says so."""
         shape = StepMapping(node.step.params | node.step.model_dump(mode="json") | {"number": node.number})
         shape["env"] = dict(self.env_of(node.step.name))
@@ -103,8 +101,12 @@ class StepRunner:
             answer = await asyncio.wait_for(
                 asyncio.to_thread(orchestrator.execute_step, shape), timeout=node.step.timeout
             )
-            succeeded, output, exit_code, data = read_answer(answer)
-            failed = {"output": self.redactor.redact(output), "exit_code": exit_code, "reason": "the orchestrator says so"}
+            succeeded, output, exit_code, _data = read_answer(answer)
+            failed = {
+                "output": self.redactor.redact(output),
+                "exit_code": exit_code,
+                "reason": "the orchestrator says so",
+            }
             if succeeded:
                 return self._result(
                     node, StepStatus.SUCCEEDED, began, attempt, exit_code=exit_code, output=failed["output"]

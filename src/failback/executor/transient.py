@@ -12,13 +12,15 @@ import re
 _PASSING = re.compile(
     r"""
     ECONNRESET | ETIMEDOUT | ESOCKETTIMEDOUT | EAI_AGAIN | ENETUNREACH | EHOSTUNREACH
-    | connection\ (?:was\ )?reset(?:\ by\ peer)? | connection\ (?:was\ )?(?:aborted|closed)\ (?:unexpectedly|by\ (?:peer|remote))
+    | connection\ (?:was\ )?reset(?:\ by\ peer)?
+    | connection\ (?:was\ )?(?:aborted|closed)\ (?:unexpectedly|by\ (?:peer|remote))
     | (?:connection|connect|read|operation|request|handshake)\ (?:has\ )?timed?\ ?-?out
     | ConnectTimeout | ReadTimeout(?:Error)? | NewConnectionError | RemoteDisconnected | IncompleteRead
     | i/o\ timeout | TLS\ handshake\ timeout | net/http:\ request\ cancell?ed | unexpected\ EOF
     | temporary\ failure\ in\ name\ resolution | could\ not\ resolve\ host | temporary\ failure\ resolving
     | network\ is\ unreachable | no\ route\ to\ host | software\ caused\ connection\ abort
-    | \b(?:429|502|503|504)\b[\s:,-]*(?:too\ many\ requests|bad\ gateway|service\ (?:temporarily\ )?unavailable|gateway\ time-?out)
+    | \b(?:429|502|503|504)\b[\s:,-]*
+      (?:too\ many\ requests|bad\ gateway|service\ (?:temporarily\ )?unavailable|gateway\ time-?out)
     | (?:http|status|error|code|response)\D{0,16}\b(?:429|502|503|504)\b
     | toomanyrequests | rate\ limit\ exceeded | hash\ sum\ mismatch
     | could\ not\ get\ lock\ /var/lib

@@ -104,7 +104,7 @@ class ExecutionValues:
 
     @classmethod
     def of_rollback(cls, service_folder: Path, key_file: Path) -> ExecutionValues:
-        """What a rollback needs of the last deployment's values: how the team is told. A former revision has its own."""
+        """What a rollback needs of the last values: how the team is told. The rest is the former revision's."""
         return cls.unseal(service_folder / "told", key_file)
 
     def redactor(self) -> Redactor:

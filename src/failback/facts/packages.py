@@ -20,9 +20,50 @@ PYTHON_DISTRIBUTIONS = {
     "distutils": "setuptools", "socks": "PySocks", "ruamel": "ruamel.yaml", "azure": "azure-core", "pythonjsonlogger": "python-json-logger",
 }  # fmt: skip
 NODE_BUILTINS = frozenset(
-    "assert async_hooks buffer child_process cluster console constants crypto dgram diagnostics_channel dns domain events fs http "
-    "http2 https inspector module net os path perf_hooks process punycode querystring readline repl stream string_decoder sys timers "
-    "tls trace_events tty url util v8 vm wasi worker_threads zlib".split()
+    [
+        "assert",
+        "async_hooks",
+        "buffer",
+        "child_process",
+        "cluster",
+        "console",
+        "constants",
+        "crypto",
+        "dgram",
+        "diagnostics_channel",
+        "dns",
+        "domain",
+        "events",
+        "fs",
+        "http",
+        "http2",
+        "https",
+        "inspector",
+        "module",
+        "net",
+        "os",
+        "path",
+        "perf_hooks",
+        "process",
+        "punycode",
+        "querystring",
+        "readline",
+        "repl",
+        "stream",
+        "string_decoder",
+        "sys",
+        "timers",
+        "tls",
+        "trace_events",
+        "tty",
+        "url",
+        "util",
+        "v8",
+        "vm",
+        "wasi",
+        "worker_threads",
+        "zlib",
+    ]
 )
 _SITE = re.compile(r"(?:site-packages|dist-packages)/([^/\s]+)")
 _NODE = re.compile(r"node_modules/(?:\.pnpm/[^/]+/node_modules/)?((?:@[^/\s]+/)?[^/\s:]+)")

@@ -74,7 +74,7 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Users' requests over the whole execution. Not measured: `requests` and `failed` are None and `reason` says why."""
+    """Users' requests over the whole execution. Not measured: `requests` and `failed` are None, `reason` says why."""
 
     requests: int | None
     failed: int | None

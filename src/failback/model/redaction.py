@@ -33,7 +33,7 @@ _KEY_BLOCK = r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----[\s\S]*?(?:-----E
 
 
 class _Shape:
-    """One well-known form of a secret: `anchors` (lower case, one must be in the text), pattern, what is put instead."""
+    """One well-known form of a secret: `anchors` (lower case, one must be in the text), pattern, its replacement."""
 
     __slots__ = ("anchors", "pattern", "put")
 

@@ -37,9 +37,7 @@ def diagnose(
     evidence = _case(case) if case is not None else _live(service or "", home)
     found = find_cause(evidence)
     if as_json:
-        print_json(
-            found.as_root_cause() | {"recommendations": [advice.as_dict() for advice in found.recommendations]}
-        )
+        print_json(found.as_root_cause() | {"recommendations": [advice.as_dict() for advice in found.recommendations]})
     else:
         _show(found)
     return 0

@@ -20,7 +20,9 @@ def drill(
     file: PlanFile = DEFAULT_PLAN,
     home: HomeDir = None,
     yes: Yes = False,
-    rate: Annotated[float, typer.Option("--rate", help="Requests per second of the bundled drill.", min=1, max=1000)] = 200.0,
+    rate: Annotated[
+        float, typer.Option("--rate", help="Requests per second of the bundled drill.", min=1, max=1000)
+    ] = 200.0,
     keep: Annotated[
         Path | None,
         typer.Option("--keep", metavar="DIR", help="Bundled: use and keep this folder.", show_default=False),
@@ -84,5 +86,8 @@ def _show(report: DrillReport) -> None:
             f"p50 {latency.get('p50', 0)} ms, p99 {latency.get('p99', 0)} ms"
         )
     verdict = "✓ The drill passed" if report.passed else "✗ The drill failed"
-    lines += ["", f"{verdict} in {report.seconds:.1f} s: {sum(c.passed for c in report.checks)} of {len(report.checks)} checks."]
+    lines += [
+        "",
+        f"{verdict} in {report.seconds:.1f} s: {sum(c.passed for c in report.checks)} of {len(report.checks)} checks.",
+    ]
     write("\n".join(lines) + "\n")

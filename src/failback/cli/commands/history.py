@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 Service = Annotated[str | None, typer.Argument(metavar="[SERVICE]", help="Only this service.", show_default=False)]
 ExecutionId = Annotated[
     str | None,
-    typer.Argument(metavar="[EXECUTION]", help="Its id, or the end of it; without one, the latest.", show_default=False),
+    typer.Argument(
+        metavar="[EXECUTION]", help="Its id, or the end of it; without one, the latest.", show_default=False
+    ),
 ]
 
 

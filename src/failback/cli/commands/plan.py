@@ -71,7 +71,13 @@ def _lines(loaded: LoadedPlan, told: Forecast) -> Iterator[str]:
             needs = told.needs[name]
             after = f"after {', '.join(needs)}" if needs else "at once"
             command = step.run if isinstance(step.run, str) else " ".join(step.run or ())
-            shown = one_line(command, 60) if command else "rolled out by failback" if step.type == "deploy" else "no command"
+            shown = (
+                one_line(command, 60)
+                if command
+                else "rolled out by failback"
+                if step.type == "deploy"
+                else "no command"
+            )
             yield f"  {number}. {name:<10} {step.type:<9} {after:<18} at most {seconds(step.timeout):<8} {shown}"
     yield ""
     yield "Change:"

@@ -93,7 +93,8 @@ def _lines(state: ServiceState) -> Iterator[str]:
         yield f"{mark} {state.service}: {state.stable} is live at {state.address}"
     if proxy.get("running"):
         routed = proxy["routed"] or "nobody"
-        yield f"  Traffic: all to {routed}; {proxy['failed']:,} of {proxy['requests']:,} requests failed since the proxy started"
+        counted = f"{proxy['failed']:,} of {proxy['requests']:,} requests failed since the proxy started"
+        yield f"  Traffic: all to {routed}; {counted}"
     elif state.stable is not None:
         yield f"  Traffic: the proxy is not running. {proxy.get('reason', '')}".rstrip()
     if state.replicas:
@@ -105,7 +106,8 @@ def _lines(state: ServiceState) -> Iterator[str]:
                 replica.address,
                 seconds(replica.uptime_s),
                 str(replica.restarts),
-                size(replica.memory_bytes) + (f" of {size(replica.memory_limit_bytes)}" if replica.memory_limit_bytes else ""),
+                size(replica.memory_bytes)
+                + (f" of {size(replica.memory_limit_bytes)}" if replica.memory_limit_bytes else ""),
             ]
             for replica in state.replicas
         ]
@@ -113,7 +115,8 @@ def _lines(state: ServiceState) -> Iterator[str]:
     former = [revision for revision in state.revisions if str(revision.state) == "retired"]
     if former:
         shown = ", ".join(
-            f"{revision.id} ({time.strftime('%Y-%m-%d %H:%M', time.localtime(revision.created_at))})" for revision in former
+            f"{revision.id} ({time.strftime('%Y-%m-%d %H:%M', time.localtime(revision.created_at))})"
+            for revision in former
         )
         yield f"  Can go back to: {shown}"
     for note in state.notes:

@@ -37,5 +37,7 @@ def _coloured(text: str) -> str:
 def table(rows: list[list[str]], head: list[str]) -> str:
     """Columns by their width; no frame, so that it can be cut and searched."""
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]
+    ]
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""Shows an execution while it runs: a live list on a terminal, one line a fact elsewhere. Both from the event stream."""
+"""Shows an execution while it runs: a live list on a terminal, one line a fact elsewhere. Both from the events."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def _step(event: Mapping[str, Any]) -> str:
 
 
 def _phase(event: Mapping[str, Any]) -> str:
-    head = f"{_MARKS[event['status']]} Phase {event['number']}: {event['phase']} {event['status']} ({seconds(event['duration'])})"
+    took = seconds(event["duration"])
+    head = f"{_MARKS[event['status']]} Phase {event['number']}: {event['phase']} {event['status']} ({took})"
     return "\n".join([head, *(f"    {action_line(taken)}" for taken in event.get("actions", []))])
 
 
@@ -67,13 +68,17 @@ _TELLERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "leftover-removed": lambda e: f"! Removed revision {e['revision']}, which an earlier execution had left for a look",
     "backup-created": _backup,
     "step-started": lambda e: f"… Step {e['number']} {e['step']}",
-    "step-retried": lambda e: f"! Step {e['step']}: try {e['attempt']} failed, again in {e['pause_s']} s ({e['because']})",
+    "step-retried": lambda e: (
+        f"! Step {e['step']}: try {e['attempt']} failed, again in {e['pause_s']} s ({e['because']})"
+    ),
     "step-finished": _step,
     "revision-staged": lambda e: f"· Revision {e['revision']} staged ({e['digest'][:19]})",
     "revision-launched": lambda e: f"· Revision {e['revision']} started with {e['replicas']} replicas, without traffic",
     "verdict": _verdict,
     "traffic-switched": lambda e: f"✓ All traffic on {e['to']} (switched in {e['took_ms']} ms)",
-    "failure-detected": lambda e: f"✗ FAILURE DETECTED at {e['step']} after {seconds(e['seconds'])}, {e['stage']}: {e['reason']}",
+    "failure-detected": lambda e: (
+        f"✗ FAILURE DETECTED at {e['step']} after {seconds(e['seconds'])}, {e['stage']}: {e['reason']}"
+    ),
     "phase-finished": _phase,
     "finished": lambda e: "\n".join(action_line(taken) for taken in e["actions"]) or "✓ Finished",
 }
@@ -104,7 +109,9 @@ class LiveProgress:
     def __init__(self, console: Console, steps: list[tuple[str, str]]) -> None:
         self._console = console
         self._lock = threading.RLock()
-        self._steps: dict[str, dict[str, Any]] = {name: {"type": kind, "status": "waiting", "note": ""} for name, kind in steps}
+        self._steps: dict[str, dict[str, Any]] = {
+            name: {"type": kind, "status": "waiting", "note": ""} for name, kind in steps
+        }
         self._began: dict[str, float] = {}
         self._phases: dict[int, dict[str, Any]] = {}
         self._last_output = ""

@@ -48,7 +48,7 @@ def add_file(path: str, scene: Scene) -> tuple[Recommendation, ...]:
 
 def mount_file(path: str, scene: Scene) -> tuple[Recommendation, ...]:
     """A file outside the release (a mounted configuration, a certificate): provide it where it is looked for, or change the path."""
-    folder, _, name = path.rpartition("/")
+    _folder, _, name = path.rpartition("/")
     what = "certificate or key" if name.endswith(_CERTIFICATE_ENDS) else "file"
     if scene.on_kubernetes:
         example = f"volumeMounts:\n  - name: files\n    mountPath: {path}\n    subPath: {name}\nvolumes:\n  - name: files\n    configMap: {{name: {scene.evidence.service or 'app'}-files}}"
@@ -83,8 +83,8 @@ def fix_permission(path: str, verb: str, scene: Scene) -> tuple[Recommendation, 
     return (
         high(
             f"Give the service's user permission to {verb or 'use'} {target}",
-            f"Make the directory owned by or writable for the user that the process runs as (chown, chmod, or fsGroup with a volume), or "
-            f"point the setting at a writable directory such as /tmp",
+            "Make the directory owned by or writable for the user that the process runs as (chown, chmod, or fsGroup with a volume), or "
+            "point the setting at a writable directory such as /tmp",
             example,
         ),
         medium("Write logs to standard output", "If the path is only for logs, write to stdout instead of a file", ""),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from failback.diagnosis.recommend import commit, high, medium
+from failback.diagnosis.recommend import commit, high
 from failback.diagnosis.recommend.files import add_file
 from failback.diagnosis.rule import Hit, Hypothesis, line_rule, quoted
 from failback.diagnosis.scene import Scene

@@ -373,7 +373,7 @@ def run_failed(hit: Hit) -> Hypothesis | None:
             high(
                 f"Fix the command {quoted(command, 80)}",
                 "Its own output above says why it failed",
-                f"docker build --progress=plain --no-cache .",
+                "docker build --progress=plain --no-cache .",
             ),
         ),
         names=("Dockerfile",),

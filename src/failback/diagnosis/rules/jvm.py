@@ -65,7 +65,7 @@ def main_class(hit: Hit) -> Hypothesis | None:
 def class_missing(hit: Hit) -> Hypothesis | None:
     """A class of a library, or of the application, is not on the classpath."""
     name = hit.get("cls").replace("/", ".")
-    if hit.get("init") or "." not in name and name[:1].islower():
+    if hit.get("init") or ("." not in name and name[:1].islower()):
         return None
     if "main class" in hit.document.window(hit.index, 1, 0):
         return None
@@ -112,7 +112,7 @@ def class_version(hit: Hit) -> Hypothesis | None:
     have, want = hit.get("have") or hit.get("have2"), hit.get("want") or hit.get("want2")
     if not have:
         numbers = re.findall(r"(?:version|to) (\d\d)\.0", around)
-        have, want = (numbers + ["", ""])[:2]
+        have, want = ([*numbers, "", ""])[:2]
     release = hit.get("rel")
     text = (
         f"compiled for Java {JAVA_OF.get(have, have)} (class file version {have}), but Java {JAVA_OF.get(want, want)} runs it"

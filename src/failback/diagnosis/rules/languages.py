@@ -361,7 +361,9 @@ def dotnet_exception(scene: Scene, document: Document, trace: Trace, root: Raise
 )
 def bare(hit: Hit) -> Hypothesis | None:
     """An exception without a trace: weak, but better than nothing."""
-    if hit.trace or hit.document.role == "step" and hit.scene.step_type not in ("deploy", "verify", "docker", "build"):
+    if hit.trace or (
+        hit.document.role == "step" and hit.scene.step_type not in ("deploy", "verify", "docker", "build")
+    ):
         return None
     return Hypothesis(
         FailureType.CODE_ERROR,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 
@@ -28,7 +29,7 @@ def growth(samples: tuple[MemorySample, ...]) -> float | None:
         return None
     ordered = sorted(samples, key=lambda sample: sample.at_s)
     late = ordered[len(ordered) // 3 :]
-    steps = [b.bytes - a.bytes for a, b in zip(late, late[1:], strict=False)]
+    steps = [b.bytes - a.bytes for a, b in itertools.pairwise(late)]
     rising = sum(step > 0 for step in steps) / max(len(steps), 1)
     span = late[-1].at_s - late[0].at_s
     if span <= 0 or rising < LEAK_RISING_SHARE or late[-1].bytes < late[0].bytes * LEAK_GROWTH_MIN:
@@ -255,7 +256,7 @@ def _grower(scene: Scene) -> tuple[str, str]:
             if match:
                 series.setdefault("the cache", []).append(int(match.group(1)))
         for name, values in series.items():
-            if len(values) >= LEAK_SAMPLES_MIN and all(a < b for a, b in zip(values, values[1:], strict=False)):
+            if len(values) >= LEAK_SAMPLES_MIN and all(a < b for a, b in itertools.pairwise(values)):
                 return name, ""
     return "", ""
 

@@ -35,7 +35,46 @@ _ADDRESS = (
 )
 _COMPILED = tuple(re.compile(pattern) for pattern in _ADDRESS)
 _NOT_HOSTS = frozenset(
-    "localhost: name host the to for a server connection address lookup is not known failed error node service ERROR INFO WARN line py js ts java go rb rs php File app at Error Exception http https connect".split()
+    [
+        "localhost:",
+        "name",
+        "host",
+        "the",
+        "to",
+        "for",
+        "a",
+        "server",
+        "connection",
+        "address",
+        "lookup",
+        "is",
+        "not",
+        "known",
+        "failed",
+        "error",
+        "node",
+        "service",
+        "ERROR",
+        "INFO",
+        "WARN",
+        "line",
+        "py",
+        "js",
+        "ts",
+        "java",
+        "go",
+        "rb",
+        "rs",
+        "php",
+        "File",
+        "app",
+        "at",
+        "Error",
+        "Exception",
+        "http",
+        "https",
+        "connect",
+    ]
 )
 
 
@@ -184,7 +223,11 @@ def refused(hit: Hit) -> Hypothesis | None:
 def unresolved(hit: Hit) -> Hypothesis | None:
     """The name has no address."""
     low = hit.line.lower()
-    if hit.document.role == "step" and hit.scene.step_type in ("build", "docker") or "registry" in low or "pull" in low:
+    if (
+        (hit.document.role == "step" and hit.scene.step_type in ("build", "docker"))
+        or "registry" in low
+        or "pull" in low
+    ):
         return None
     named = re.search(
         r"(?:ENOTFOUND|EAI_AGAIN|lookup|host name|host:|UnknownHostException:?|Unknown host|upstream|resolve|getaddrinfo for|unknown host|Name or service not known:?|host) [\"'(]?(?P<a>[\w-]+(?:\.[\w-]+)*)|hostname: '(?P<b>[^']+)'|host='(?P<c>[^']+)'|//(?:[^@/\s]*@)?(?P<d>[\w.-]+)[:/]|\('(?P<e>[\w.-]+)', \d+\)|\((?P<f>[\w.-]+):\d+\)",
@@ -201,7 +244,7 @@ def unresolved(hit: Hit) -> Hypothesis | None:
         if named
         else ""
     )
-    kind, near_host, port = target_of(hit)
+    kind, near_host, _port = target_of(hit)
     host = host or near_host
     return Hypothesis(
         FailureType.DEPENDENCY_UNREACHABLE,

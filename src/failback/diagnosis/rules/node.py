@@ -86,8 +86,8 @@ def module_missing(hit: Hit) -> Hypothesis | None:
             align(package, "node", changed(scene, package), package_of(required) or ""),
             names=(package,),
         )
-    by = package_of(required)
-    needed = f" needed by {by}" if by else f" required by {importer}" if importer else ""
+    user = package_of(required)
+    needed = f" needed by {user}" if user else f" required by {importer}" if importer else ""
     return Hypothesis(
         FailureType.MISSING_DEPENDENCY,
         f"The Node.js package {package} is not installed (not found in node_modules){needed}: {hit.line}",

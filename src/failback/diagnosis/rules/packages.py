@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from failback.diagnosis.recommend import commit, high, medium
+from failback.diagnosis.recommend import commit, high
 from failback.diagnosis.rule import Hit, Hypothesis, line_rule, quoted
 from failback.model.diagnosis import FailureType, Recommendation
 
@@ -98,7 +98,7 @@ def pip_conflict(hit: Hit) -> Hypothesis | None:
             ),
             commit("requirements.txt", "Align versions"),
         ),
-        names=tuple(re.findall(r"[\w.-]+(?===)", what))[:4] + ("requirements.txt",),
+        names=(*tuple(re.findall(r"[\w.-]+(?===)", what))[:4], "requirements.txt"),
     )
 
 
@@ -207,7 +207,7 @@ def pip_hash(hit: Hit) -> Hypothesis | None:
 )
 def pubgrub(hit: Hit) -> Hypothesis | None:
     """Poetry, uv, pub: the resolver's proof that no version fits."""
-    if "lock" in hit.line and "significantly" in hit.line or re.search(r"lock ?file (?:needs|is not)", hit.line):
+    if ("lock" in hit.line and "significantly" in hit.line) or re.search(r"lock ?file (?:needs|is not)", hit.line):
         return Hypothesis(
             _RESOLUTION,
             f"The lock file does not fit pyproject.toml: {hit.line}",
@@ -580,7 +580,7 @@ def go_modules(hit: Hit) -> Hypothesis | None:
             (
                 high(
                     f"Verify {module} {version} and correct go.sum",
-                    f"Find out whether the tag was moved upstream; when the download is trusted, remove its lines from go.sum, then run go clean -modcache and go mod tidy to regenerate them; otherwise restore go.sum or use a trusted GOPROXY",
+                    "Find out whether the tag was moved upstream; when the download is trusted, remove its lines from go.sum, then run go clean -modcache and go mod tidy to regenerate them; otherwise restore go.sum or use a trusted GOPROXY",
                     "go clean -modcache && go mod tidy && go mod verify",
                 ),
                 commit("go.mod go.sum", "Correct go.sum"),
@@ -597,7 +597,7 @@ def go_modules(hit: Hit) -> Hypothesis | None:
                 high(
                     "Run go mod tidy and commit the result",
                     f"Add the missing entries{f' for {module}' if module else ''} to go.sum (with vendoring: go mod vendor)",
-                    f"go mod tidy && git add go.mod go.sum",
+                    "go mod tidy && git add go.mod go.sum",
                 ),
             ),
             names=(module, "go.mod", "go.sum"),
@@ -737,7 +737,7 @@ def apt(hit: Hit) -> Hypothesis | None:
                 high(
                     "Add the repository's signing key",
                     "Install the current key (signed-by) for this repository, or correct its address and release name",
-                    f"curl -fsSL KEY_URL | gpg --dearmor -o /etc/apt/keyrings/repo.gpg",
+                    "curl -fsSL KEY_URL | gpg --dearmor -o /etc/apt/keyrings/repo.gpg",
                 ),
             ),
         )

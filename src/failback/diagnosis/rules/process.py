@@ -360,7 +360,7 @@ def native_abort(hit: Hit) -> Hypothesis | None:
             high(
                 f"Fix the crash{f' at {place}' if place else ''}",
                 f"Debug the native code with a core dump: {quoted(what or hit.line)} (memory error, invalid pointer, uncaught C++ exception or failed assertion)",
-                f"gdb -batch -ex bt PROGRAM core",
+                "gdb -batch -ex bt PROGRAM core",
             ),
         ),
         names=(place.split(":")[0],) if place else (),

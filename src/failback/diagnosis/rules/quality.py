@@ -177,10 +177,8 @@ def formatter(scene: Scene) -> Iterable[Hypothesis]:
         yield Hypothesis(_Q, f"{tool} would reformat {len(files)} file{'s' if len(files) > 1 else ''}: {shown} (code style, formatting)", 0.95 if scene.step_type == "quality" else 0.8,
                          (high(f"Format {shown}", f"Run {tool} on {shown} and commit the result", command.format(files=" ".join(files[:6]))), commit(" ".join(files[:4]), "Format")), citations=(scene.cite(document, index),), component=scene.step_name, names=tuple(files[:1]))  # fmt: skip
         return
-    if (
-        scene.step_type == "quality"
-        and "gofmt" in document.lower
-        or (scene.step_type == "quality" and re.fullmatch(r"(?:[\w./-]+\.go\n?)+", document.text.strip() or "x"))
+    if (scene.step_type == "quality" and "gofmt" in document.lower) or (
+        scene.step_type == "quality" and re.fullmatch(r"(?:[\w./-]+\.go\n?)+", document.text.strip() or "x")
     ):
         files = re.findall(r"^([\w./-]+\.go)$", document.text, re.MULTILINE)
         if files:

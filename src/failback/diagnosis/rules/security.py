@@ -372,14 +372,14 @@ def code_scan(scene: Scene) -> Iterable[Hypothesis]:
             (name,),
         )
     elif go:
-        ident, what, module, have, fixed = go.groups()
+        ident, what, module, have, repaired = go.groups()
         yield _hypothesis(
             scene,
             document,
             document.index_at(go.start()),
-            f"Vulnerable Go module: {module} {have} ({ident}: {quoted(what, 140)}; fixed in {fixed})",
+            f"Vulnerable Go module: {module} {have} ({ident}: {quoted(what, 140)}; fixed in {repaired})",
             0.96,
-            _upgrade(module, have, fixed, "go"),
+            _upgrade(module, have, repaired, "go"),
             (module,),
         )
     elif gosec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from failback.diagnosis.recommend import high, medium
@@ -26,7 +27,62 @@ _VARIABLE = (
 )
 _COMPILED = tuple(re.compile(pattern) for pattern in _VARIABLE)
 _COMMON = frozenset(
-    "ERROR FATAL WARN WARNING INFO DEBUG HTTP HTTPS JSON YAML URL URI API SQL GET POST PUT TCP UDP TLS SSL CRITICAL PANIC NULL NONE TRUE FALSE ENOENT EACCES ECONNREFUSED ETIMEDOUT ENOTFOUND UTC EOF CSS HTML XML DNS CPU RAM SIGTERM SIGKILL NODE_MODULE_VERSION DNS AND NOT THE SEVERE EMERG ALERT NOTICE SELECT INSERT TABLE".split()
+    [
+        "ERROR",
+        "FATAL",
+        "WARN",
+        "WARNING",
+        "INFO",
+        "DEBUG",
+        "HTTP",
+        "HTTPS",
+        "JSON",
+        "YAML",
+        "URL",
+        "URI",
+        "API",
+        "SQL",
+        "GET",
+        "POST",
+        "PUT",
+        "TCP",
+        "UDP",
+        "TLS",
+        "SSL",
+        "CRITICAL",
+        "PANIC",
+        "NULL",
+        "NONE",
+        "TRUE",
+        "FALSE",
+        "ENOENT",
+        "EACCES",
+        "ECONNREFUSED",
+        "ETIMEDOUT",
+        "ENOTFOUND",
+        "UTC",
+        "EOF",
+        "CSS",
+        "HTML",
+        "XML",
+        "DNS",
+        "CPU",
+        "RAM",
+        "SIGTERM",
+        "SIGKILL",
+        "NODE_MODULE_VERSION",
+        "DNS",
+        "AND",
+        "NOT",
+        "THE",
+        "SEVERE",
+        "EMERG",
+        "ALERT",
+        "NOTICE",
+        "SELECT",
+        "INSERT",
+        "TABLE",
+    ]
 )
 
 
@@ -44,7 +100,7 @@ def variable(hit: Hit) -> Hypothesis | None:
     if not name and hit.trace:
         frame = hit.trace.own_frame()
         name = variable_in(frame.code) if frame else ""
-    if not name or name in _COMMON or hit.document.role == "step" and hit.scene.step_type in ("quality", "security"):
+    if not name or name in _COMMON or (hit.document.role == "step" and hit.scene.step_type in ("quality", "security")):
         return None
     if name.startswith(("NODE_MODULE", "ERR_", "HTTP_", "SSL_", "TLS_", "CERT_")) and "env" not in line.lower():
         return None
@@ -82,14 +138,13 @@ def pydantic(hit: Hit) -> Hypothesis | None:
     """pydantic-settings: fields that are required and absent, or have a wrong value."""
     below = hit.document.lines[hit.index + 1 : hit.index + 40]
     fields: list[tuple[str, str]] = []
-    for field, reason in zip(below, below[1:], strict=False):
+    for field, reason in itertools.pairwise(below):
         if re.fullmatch(r"[\w.\[\]-]+", field) and reason.startswith("  "):
             fields.append((field, reason.strip()))
     if not fields:
         return None
     settings = (
-        hit.trace is not None
-        and any("settings" in p for p in hit.trace.packages())
+        (hit.trace is not None and any("settings" in p for p in hit.trace.packages()))
         or "Settings" in hit.get("model")
         or "Config" in hit.get("model")
     )
@@ -112,7 +167,7 @@ def pydantic(hit: Hit) -> Hypothesis | None:
             0.93 if settings else 0.8,
             (fix, *rest),
             citations=hit.cited(hit.index + 1, hit.index + 2),
-            names=tuple(absent) + (upper,),
+            names=(*tuple(absent), upper),
             facts={"variable": upper},
         )
     shown = "; ".join(f"{name}: {why}" for name, why in fields[:3])

@@ -39,15 +39,14 @@ def pytest(hit: Hit) -> Hypothesis | None:
     others = len([1 for i in hit.document.hits("failed ") if hit.document.lines[i].startswith("FAILED ")])
     detail = "; ".join(dict.fromkeys(line[1:].strip() for line in assertions[:3])) or why
     code = next((line[1:].strip() for line in hit.document.lines if line.startswith(">  ")), "")
-    if not test or not (why or detail):
-        if not test and not detail:
-            return Hypothesis(
-                FailureType.TEST_FAILURE,
-                f"The tests in {file} cannot be collected: {hit.line}",
-                0.6,
-                fixes(file, file, hit.line, hit.scene),
-                names=(file,),
-            )
+    if (not test or not (why or detail)) and not test and not detail:
+        return Hypothesis(
+            FailureType.TEST_FAILURE,
+            f"The tests in {file} cannot be collected: {hit.line}",
+            0.6,
+            fixes(file, file, hit.line, hit.scene),
+            names=(file,),
+        )
     fixture = re.search(r"fixture '(\w+)' not found", detail or "")
     line = re.search(rf"{re.escape(file)}:(\d+)", hit.document.text)
     place = f"{file}:{line.group(1)}" if line else file

@@ -33,5 +33,4 @@ class Server(ThreadingHTTPServer):
 
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-print(f"release {settings['release']} listens on {os.environ['PORT']}", flush=True)
 Server(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()

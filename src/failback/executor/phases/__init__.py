@@ -1,5 +1,6 @@
 """The eight phases, one module each, in order. A new one is a new module and a row here."""
 
+from failback.executor.phase import Phase
 from failback.executor.phases import (
     archival,
     cleanup,
@@ -10,7 +11,6 @@ from failback.executor.phases import (
     traffic,
     version,
 )
-from failback.executor.phase import Phase
 
 ALL: tuple[Phase, ...] = (
     Phase(1, limit_s=10.0, run=traffic.run),

@@ -36,7 +36,9 @@ async def _load(recovery: Recovery) -> tuple[Action, SnapshotContent | None]:
         content = await asyncio.to_thread(recovery.x.snapshots.read, reference.id)
     except Exception as error:  # noqa: BLE001 - the way back must not depend on a file that can be damaged
         return Action(f"snapshot {reference.id} could not be read: {error}", ok=False), None
-    return Action(f"loaded the backup {paths[0] if paths else reference.id}", detail={"snapshot": reference.id}), content
+    return Action(
+        f"loaded the backup {paths[0] if paths else reference.id}", detail={"snapshot": reference.id}
+    ), content
 
 
 async def _restore_by_orchestrator(recovery: Recovery) -> PhaseResult:

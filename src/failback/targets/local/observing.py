@@ -112,7 +112,7 @@ def settings_of(shape: Mapping[str, Any], secrets: Sequence[str]) -> list[str]:
 
 
 def _names(folder: Path) -> Iterator[str]:
-    """Relative paths of the release's own files; what package managers brought is named by its metadata folders alone."""
+    """Relative paths of the release's own files; what package managers brought is named by its metadata alone."""
     if not folder.is_dir():
         return
     count = 0
@@ -163,7 +163,9 @@ def preflight(site: Site, release: ReleaseSpec) -> list[Finding]:
     shape = release.shape
     source = Path(shape["path"])
     if not source.is_dir():
-        return [Finding("error", "release.path", f"{source} is not there yet", "A Build step can make it.", blocking=False)]
+        return [
+            Finding("error", "release.path", f"{source} is not there yet", "A Build step can make it.", blocking=False)
+        ]
     left_out = tuple(shape.get("exclude") or ()), tuple(shape.get("shared") or ())
     findings = self_contained(source, Path(shape["plan_folder"]), *left_out)
     findings += _start(shape, source)
@@ -227,5 +229,7 @@ def _memory(shape: Mapping[str, Any]) -> Iterator[Finding]:
     total = psutil.virtual_memory().total
     if wanted > total:
         yield Finding(
-            "warning", "release.resources.memory", f"all replicas together may use {wanted / 2**30:.1f} GiB of {total / 2**30:.1f}"
+            "warning",
+            "release.resources.memory",
+            f"all replicas together may use {wanted / 2**30:.1f} GiB of {total / 2**30:.1f}",
         )

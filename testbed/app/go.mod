@@ -1,0 +1,3 @@
+module failback/testbed/app
+
+go 1.24.0

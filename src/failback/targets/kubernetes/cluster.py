@@ -1,0 +1,414 @@
+"""The API server, in plain objects: reads and writes that ride out a lost connection, 429, 5xx and a restart.
+
+Promise: a read is tried again until `_RIDE_OUT_S`; so is a write, since every write of failback carries a condition
+(a `test` on what was read) or has one effect however often it arrives. What the server refuses comes back as one error
+of the tree, with its Status. `requests` counts what was asked, by verb and kind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any
+
+from failback.model.errors import LeaseLost, NotPossibleHere, TargetUnavailable
+from failback.targets.kubernetes import access
+from failback.targets.kubernetes.failures import Conflict, NotFound, failure
+from failback.targets.kubernetes.kinds import KINDS, Kind, Object
+
+MANAGER = "failback"
+_RIDE_OUT_S = 30.0
+_PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+_ANSWER_S_MAX = 15.0
+_CHANGES_MAX = 20
+_APPLY = "application/apply-patch+yaml"
+_JSON_PATCH = "application/json-patch+json"
+_MERGE_PATCH = "application/merge-patch+json"
+
+Patch = list[dict[str, Any]]
+
+
+class Cluster:
+    """One API server and one namespace. `namespace=None`: the context's own."""
+
+    def __init__(self, context: str | None = None, namespace: str | None = None) -> None:
+        self._config = access.load(context)
+        self.context: str = self._config.context_name
+        self.namespace: str = namespace or self._config.namespace
+        self.server: str = self._config.cluster.server
+        self.requests: Counter[str] = Counter()
+        self._client: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._discovered: dict[tuple[str, str], Kind] = {}
+
+    # Reading
+
+    async def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
+        """The object; None where it is not there."""
+        try:
+            return await self._json("GET", await self.path(kind, name, namespace=namespace), kind=kind)
+        except NotFound:
+            return None
+
+    async def find(
+        self, kind: str, *, labels: str = "", fields: str = "", namespace: str | None = None, everywhere: bool = False
+    ) -> list[Object]:
+        """All objects that the selectors name; each has its kind and apiVersion."""
+        return (await self.listing(kind, labels=labels, fields=fields, namespace=namespace, everywhere=everywhere))[0]
+
+    async def listing(
+        self, kind: str, *, labels: str = "", fields: str = "", namespace: str | None = None, everywhere: bool = False
+    ) -> tuple[list[Object], str]:
+        """The objects, and the resourceVersion from which a watch goes on."""
+        found = await self.kind(kind)
+        place = None if everywhere else namespace or self.namespace
+        answer = await self._json("GET", found.path(place), _selectors(labels, fields), kind=kind)
+        items = [{"apiVersion": found.api_version, "kind": found.name, **item} for item in answer.get("items") or ()]
+        return items, str(answer["metadata"]["resourceVersion"])
+
+    async def logs(self, pod: str, container: str, *, previous: bool = False, tail_bytes: int = 65536) -> str:
+        """The end of one container's log; "" where there is none (never started, or cleaned away)."""
+        parameters: dict[str, Any] = {"container": container, "limitBytes": tail_bytes * 16, "tailLines": 2000}
+        if previous:
+            parameters["previous"] = "true"
+        try:
+            response = await self._send("GET", await self.path("Pod", pod, "log"), parameters, kind="log")
+        except TargetUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 - "container is waiting to start", "not found": there is no log
+            return ""
+        return bytes(response.content)[-tail_bytes:].decode("utf-8", "replace")
+
+    async def follow(self, pod: str, container: str, *, since_s: int | None = None) -> AsyncIterator[bytes]:
+        """The lines of a container's log as they come; ends with the container."""
+        parameters: dict[str, Any] = {"container": container, "follow": "true"}
+        if since_s is not None:
+            parameters["sinceSeconds"] = since_s
+        async for line in self._stream(await self.path("Pod", pod, "log"), parameters, "log-follow"):
+            yield line
+
+    async def through_pod(
+        self,
+        pod: str,
+        port: int,
+        path: str,
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = 5.0,
+    ) -> Any:
+        """One request to a pod through the API server's own proxy; the answer of the pod (an httpx response)."""
+        place = await self.path("Pod", f"{pod}:{port}", "proxy")
+        self.requests["proxy pod"] += 1
+        client = self._connected()
+        return await client.request(method, place + path, headers=dict(headers or {}), timeout=timeout_s)
+
+    async def can(self, verb: str, kind: str, *, name: str = "", sub: str = "") -> bool:
+        """Whether this account may do it (SelfSubjectAccessReview)."""
+        found = await self.kind(kind)
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {
+                "resourceAttributes": {
+                    "namespace": self.namespace if found.namespaced else "",
+                    "verb": verb,
+                    "group": found.group,
+                    "resource": found.plural,
+                    "subresource": sub,
+                    "name": name,
+                }
+            },
+        }
+        answer = await self._json(
+            "POST",
+            "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+            body=review,
+            kind="SelfSubjectAccessReview",
+        )
+        return bool((answer.get("status") or {}).get("allowed"))
+
+    async def version(self) -> str:
+        return str((await self._json("GET", "/version", kind="version")).get("gitVersion", ""))
+
+    # Writing
+
+    async def create(self, obj: Object, *, dry_run: bool = False) -> Object:
+        """Raises AlreadyExists."""
+        found = await self.kind(obj["kind"], obj.get("apiVersion", ""))
+        place = found.path(_namespace_of(obj, self.namespace))
+        return await self._json("POST", place, _write(dry_run), body=obj, kind=found.name)
+
+    async def apply(self, obj: Object, *, dry_run: bool = False, force: bool = True, manager: str = MANAGER) -> Object:
+        """Server-side apply. With a `metadata.resourceVersion` it is refused (Conflict) after any change."""
+        found = await self.kind(obj["kind"], obj.get("apiVersion", ""))
+        place = found.path(_namespace_of(obj, self.namespace), obj["metadata"]["name"])
+        parameters = {**_write(dry_run, manager), "force": "true" if force else "false"}
+        return await self._json("PATCH", place, parameters, body=obj, content=_APPLY, kind=found.name)
+
+    async def patch(
+        self,
+        kind: str,
+        name: str,
+        operations: Patch,
+        *,
+        dry_run: bool = False,
+        namespace: str | None = None,
+        sub: str | None = None,
+    ) -> Object:
+        """JSON Patch. Raises Conflict where a `test` of it does not hold."""
+        place = await self.path(kind, name, sub, namespace)
+        return await self._json("PATCH", place, _write(dry_run), body=operations, content=_JSON_PATCH, kind=kind)
+
+    async def merge(
+        self, kind: str, name: str, body: Object, *, dry_run: bool = False, sub: str | None = None
+    ) -> Object:
+        """JSON Merge Patch, for objects that are failback's own."""
+        place = await self.path(kind, name, sub)
+        return await self._json("PATCH", place, _write(dry_run), body=body, content=_MERGE_PATCH, kind=kind)
+
+    async def replace(self, obj: Object, *, dry_run: bool = False) -> Object:
+        """Update with the object's resourceVersion as its condition."""
+        found = await self.kind(obj["kind"], obj.get("apiVersion", ""))
+        place = found.path(_namespace_of(obj, self.namespace), obj["metadata"]["name"])
+        return await self._json("PUT", place, _write(dry_run), body=obj, kind=found.name)
+
+    async def delete(
+        self,
+        kind: str,
+        name: str,
+        *,
+        uid: str | None = None,
+        propagation: str = "Background",
+        grace_s: int | None = None,
+        namespace: str | None = None,
+    ) -> bool:
+        """Deletes it (only the one with that uid, where given); False where it was not there."""
+        options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
+        if uid is not None:
+            options["preconditions"] = {"uid": uid}
+        if grace_s is not None:
+            options["gracePeriodSeconds"] = grace_s
+        try:
+            await self._json("DELETE", await self.path(kind, name, namespace=namespace), body=options, kind=kind)
+        except NotFound:
+            return False
+        except Conflict:
+            return False  # another object has the name by now
+        return True
+
+    async def change(self, kind: str, name: str, operations_for: Callable[[Object], Patch]) -> Object:
+        """Reads, asks what to write (nothing: its effect is there), writes under the condition that nobody wrote
+        meanwhile, and begins anew after a conflict. `operations_for` sees each fresh state, so it can refuse it."""
+        for tries in range(_CHANGES_MAX):
+            current = await self.get(kind, name)
+            if current is None:
+                raise NotFound(f"{kind} {name} is not there any more.", status=404, api_error={})
+            operations = operations_for(current)
+            if not operations:
+                return current
+            held = {"op": "test", "path": "/metadata/resourceVersion", "value": current["metadata"]["resourceVersion"]}
+            try:
+                return await self.patch(kind, name, [held, *operations])
+            except Conflict:
+                await asyncio.sleep(_PAUSES_S[min(tries, 3)])
+        raise Conflict(f"{kind} {name} is written by others all the time: {_CHANGES_MAX} tries failed.", status=409)
+
+    # Watching
+
+    async def watch(
+        self, kind: str, since: str, *, labels: str = "", fields: str = "", namespace: str | None = None
+    ) -> AsyncIterator[tuple[str, Object]]:
+        """("ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK", object) from a resourceVersion on; ends when the server ends
+        it or the connection is lost. Raises WatchExpired where the history is gone. `mirror.Mirror` keeps one going."""
+        found = await self.kind(kind)
+        parameters = {
+            **_selectors(labels, fields),
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": since,
+            "timeoutSeconds": 290,
+        }
+        async for line in self._stream(found.path(namespace or self.namespace), parameters, f"watch {kind}"):
+            event = json.loads(line)
+            obj = event["object"]
+            if event["type"] == "ERROR":
+                raise failure("WATCH", kind, int(obj.get("code") or 500), line_of(obj))
+            yield event["type"], {"apiVersion": found.api_version, "kind": found.name, **obj}
+
+    # Kinds
+
+    async def kind(self, name: str, api_version: str = "") -> Kind:
+        """The kind of a manifest; the server is asked for those that are not in the table. Raises NotFound."""
+        known = KINDS.get(name)
+        if known is not None and api_version in ("", known.api_version):
+            return known
+        if not api_version:
+            raise NotFound(f"failback does not know the kind {name}.", status=404, api_error={})
+        key = (api_version, name)
+        if key not in self._discovered:
+            root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+            for resource in (await self._json("GET", root, kind="discovery")).get("resources") or ():
+                if "/" not in resource["name"]:
+                    found = Kind(resource["kind"], api_version, resource["name"], bool(resource["namespaced"]))
+                    self._discovered[api_version, resource["kind"]] = found
+        if key not in self._discovered:
+            raise NotFound(f"The cluster has no kind {name} in {api_version}.", status=404, api_error={})
+        return self._discovered[key]
+
+    async def path(self, kind: str, name: str, sub: str | None = None, namespace: str | None = None) -> str:
+        return (await self.kind(kind)).path(namespace or self.namespace, name, sub)
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None and self._loop is asyncio.get_running_loop():
+            await client.aclose()
+
+    # The wire
+
+    async def _json(
+        self,
+        method: str,
+        path: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        body: Any = None,
+        content: str = "application/json",
+        kind: str,
+    ) -> Object:
+        response = await self._send(method, path, parameters, body=body, content=content, kind=kind)
+        answer: Object = json.loads(response.content)
+        return answer
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        body: Any = None,
+        content: str = "application/json",
+        kind: str,
+    ) -> Any:
+        encoded = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": content} if encoded is not None else {}
+        deadline = time.monotonic() + _RIDE_OUT_S
+        tries = 0
+        while True:
+            self.requests[f"{method.lower()} {kind}"] += 1
+            pause = _PAUSES_S[min(tries, len(_PAUSES_S) - 1)]
+            try:
+                response = await self._connected().request(
+                    method, path, params=dict(parameters or {}), content=encoded, headers=headers
+                )
+            except OSError as lost:
+                problem: Exception = lost
+            except Exception as lost:
+                if not _is_connection_error(lost):
+                    raise
+                problem = lost
+            else:
+                if response.status_code < 400:
+                    return response
+                refused = failure(method, path, response.status_code, bytes(response.content))
+                if not isinstance(refused, TargetUnavailable) or response.status_code == 410:
+                    raise refused
+                problem = refused
+                pause = max(pause, min(_retry_after(response), 5.0))
+            if time.monotonic() + pause > deadline:
+                if isinstance(problem, TargetUnavailable):
+                    raise problem
+                raise TargetUnavailable(
+                    f"The API server {self.server} did not answer for {_RIDE_OUT_S:.0f} s: "
+                    f"{type(problem).__name__}: {problem}",
+                    server=self.server,
+                ) from problem
+            tries += 1
+            await asyncio.sleep(pause)
+
+    async def _stream(self, path: str, parameters: Mapping[str, Any], kind: str) -> AsyncIterator[bytes]:
+        """Lines of an answer without end. A lost connection ends it; what it was is the caller's to look up again."""
+        self.requests[kind] += 1
+        client = self._connected()
+        import httpx2
+
+        unhurried = httpx2.Timeout(_ANSWER_S_MAX, read=None)
+        try:
+            async with client.stream("GET", path, params=dict(parameters), timeout=unhurried) as response:
+                if response.status_code >= 400:
+                    raise failure("GET", path, response.status_code, await response.aread())
+                pending = b""
+                async for chunk in response.aiter_bytes():
+                    *lines, pending = (pending + chunk).split(b"\n")
+                    for line in lines:
+                        if line:
+                            yield line
+                if pending:
+                    yield pending
+        except (TargetUnavailable, LeaseLost):
+            raise
+        except Exception as lost:
+            if not _is_connection_error(lost) and not isinstance(lost, OSError):
+                raise
+
+    def _connected(self) -> Any:
+        """The client of this loop: a command may use one loop to look and another one to act."""
+        loop = asyncio.get_running_loop()
+        if self._client is None or self._loop is not loop:
+            import httpx2
+            from lightkube.config.client_adapter import AsyncClient, ConnectionParams
+
+            limits = httpx2.Timeout(_ANSWER_S_MAX)
+            try:
+                self._client = AsyncClient(self._config, ConnectionParams(timeout=limits))
+            except (OSError, ValueError) as cause:
+                raise NotPossibleHere(
+                    f"The kubeconfig's certificates cannot be used: {cause}", kind="kubernetes"
+                ) from cause
+            self._loop = loop
+        return self._client
+
+
+def test_of(path: str, value: Any) -> dict[str, Any]:
+    """A JSON Patch condition."""
+    return {"op": "test", "path": path, "value": value}
+
+
+def pointer(*parts: str | int) -> str:
+    """A JSON Pointer; "/" and "~" in the parts are escaped."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def line_of(obj: Any) -> bytes:
+    return json.dumps(obj).encode()
+
+
+def _selectors(labels: str, fields: str) -> dict[str, Any]:
+    return {key: value for key, value in (("labelSelector", labels), ("fieldSelector", fields)) if value}
+
+
+def _write(dry_run: bool, manager: str = MANAGER) -> dict[str, Any]:
+    return {"fieldManager": manager, **({"dryRun": "All"} if dry_run else {})}
+
+
+def _namespace_of(obj: Mapping[str, Any], default: str) -> str:
+    return str((obj.get("metadata") or {}).get("namespace") or default)
+
+
+def _retry_after(response: Any) -> float:
+    try:
+        return float(response.headers.get("retry-after", "0"))
+    except ValueError:
+        return 0.0
+
+
+def _is_connection_error(error: Exception) -> bool:
+    import httpx2
+
+    return isinstance(error, httpx2.TransportError)
+
+
+__all__: Sequence[str] = ("MANAGER", "Cluster", "Object", "Patch", "pointer", "test_of")

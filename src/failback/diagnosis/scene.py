@@ -9,6 +9,7 @@ from typing import Any
 
 from failback.facts.change import Change, read_change
 from failback.facts.document import Document, is_access_line, level_of
+from failback.facts.installed import Installed, installed_in
 from failback.facts.signatures import error_lines, template
 from failback.facts.traces import Trace
 from failback.model.diagnosis import Citation
@@ -44,8 +45,9 @@ class Scene:
 
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence
-        self.documents = tuple(_documents(evidence))
         self.change: Change = read_change(evidence.change)
+        self.installed = installed_in((*evidence.release_files, *self.change.files))
+        self.documents = tuple(_documents(evidence, self.installed))
         step = evidence.failed_step
         self.step_type = step.type.lower() if step else ""
         self.step_name = step.name if step else ""
@@ -139,15 +141,15 @@ class Scene:
         yield from self.evidence.pods
 
 
-def _documents(evidence: Evidence) -> Iterator[Document]:
+def _documents(evidence: Evidence, installed: Installed) -> Iterator[Document]:
     """Logs before the step's output for a deployment, because it only reports what the logs explain; previous runs first."""
-    step = Document("step_output", evidence.step_output, "step") if evidence.step_output.strip() else None
+    step = Document("step_output", evidence.step_output, "step", installed) if evidence.step_output.strip() else None
     logs: list[Document] = []
     for name, pair in list(evidence.logs.items())[:DOCUMENTS_MAX]:
         if pair.previous.strip():
-            logs.append(Document(f"logs/{name} (previous)", pair.previous, "previous"))
+            logs.append(Document(f"logs/{name} (previous)", pair.previous, "previous", installed))
         if pair.current.strip():
-            logs.append(Document(f"logs/{name}", pair.current, "log"))
+            logs.append(Document(f"logs/{name}", pair.current, "log", installed))
     yield from logs
     if step:
         yield step

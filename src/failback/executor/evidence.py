@@ -8,6 +8,7 @@ from pathlib import Path
 from failback.executor.context import Execution, Outcome
 from failback.executor.phase import Recovery
 from failback.model.evidence import Evidence, FailedStep
+from failback.targets.local.release_files import own_files
 
 _FILES_MAX = 2000
 
@@ -65,10 +66,4 @@ def _files(x: Execution) -> list[str]:
     if path is None:
         return []
     root = (x.folder / path).resolve()
-    found: list[str] = []
-    for file in root.rglob("*"):
-        if not any(part in (".git", "node_modules", "__pycache__", ".venv") for part in file.parts) and file.is_file():
-            found.append(str(file.relative_to(root)))
-        if len(found) >= _FILES_MAX:
-            break
-    return sorted(found)
+    return sorted(own_files(root, _FILES_MAX))

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from failback.facts.clean import clean_lines
+from failback.facts.installed import Installed
 from failback.facts.traces import Trace, find_traces
 
 HITS_MAX = 60  # of one word; a log that repeats it has told all by then
+NOTHING_INSTALLED = Installed()
 _UPPER = {c: c + 32 for c in range(65, 91)}
 _LEVEL = re.compile(
     r"(?:^|[\s\[(|\"=:<])(TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|ERR|CRIT(?:ICAL)?|FATAL|SEVERE|PANIC|EMERG|ALERT)(?=[\s\])|\":,>]|$)"
@@ -29,8 +31,11 @@ _ACCESS = re.compile(
 class Document:
     """A cleaned text. `source` says where it stands in the evidence (`logs/web-1/app`, `step_output`)."""
 
-    def __init__(self, source: str, raw: str | bytes, role: str = "log") -> None:
+    def __init__(
+        self, source: str, raw: str | bytes, role: str = "log", installed: Installed = NOTHING_INSTALLED
+    ) -> None:
         self.source = source
+        self.installed = installed
         self.role = role  # "log" | "previous" | "step"
         self.lines, self.numbers = clean_lines(raw)
         self.text = "\n".join(self.lines)
@@ -52,7 +57,7 @@ class Document:
     @cached_property
     def traces(self) -> tuple[Trace, ...]:
         """Every stack trace in the text, in order."""
-        return find_traces(self.lines, self.text)
+        return self.installed.seen_in(find_traces(self.lines, self.text))
 
     def index_at(self, offset: int) -> int:
         """The index of the line at an offset of `text`."""

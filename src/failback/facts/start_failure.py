@@ -24,11 +24,11 @@ _TRANSIENT = re.compile(
 _LIB = r"\.so(?:\.[\w.]+)?|\.dylib"
 # Name of the reason -> what proves it. Case matters only where a class name is meant.
 _REASONS: tuple[tuple[str, str], ...] = (
-    ("missing module", r"\bModuleNotFoundError: No module named|^ImportError: (?:No module named|cannot import name)|Error: Cannot find (?:module|package) '"
+    ("missing module", r"\bModuleNotFoundError: No module named|^ImportError: No module named|Error: Cannot find (?:module|package) '"
                        r"|ERR_MODULE_NOT_FOUND|ERR_PACKAGE_PATH_NOT_EXPORTED|cannot load such file -- |\bNoClassDefFoundError: "
                        r"|Could not find or load main class|ClassNotFoundException: |no main manifest attribute|Could not load file or assembly"
                        r"|Failed opening required '|Class \"[^\"]+\" not found in |Could not find gem |Bundler::GemNotFound|No module named \S+$"),
-    ("incompatible module", r"\bERR_REQUIRE_ESM\b|UnsupportedClassVersionError|NODE_MODULE_VERSION|NoSuchMethodError|AttributeError: module '[^']+' has no attribute"
+    ("incompatible module", r"^ImportError: cannot import name|\bERR_REQUIRE_ESM\b|UnsupportedClassVersionError|NODE_MODULE_VERSION|NoSuchMethodError|AttributeError: module '[^']+' has no attribute"
                             r"|has been compiled by a more recent version|You must install or update \.NET|framework '[^']+', version '[^']+'"),
     ("missing shared library", rf"error while loading shared libraries: |cannot open shared object file|Library not loaded: |Error loading shared library \S+(?:{_LIB})"
                                r"|version `(?:GLIBC|GLIBCXX|CXXABI|OPENSSL)_[\d.]+' not found|symbol lookup error: |Error relocating "),

@@ -109,7 +109,7 @@ def name_missing(hit: Hit) -> Hypothesis | None:
             ),
             names=(module,),
         )
-    package = package_of(path) or (
+    package = scene.installed.package_of(path) or (
         distribution_of(module) if not is_python_stdlib(module) and not _is_own(module, scene, hit.trace) else None
     )
     importer = _importer(hit.trace)
@@ -369,9 +369,8 @@ def _own_files(trace: Trace | None, scene: Scene) -> list[str]:
 
 
 def _installed(trace: Trace | None, top: str) -> bool:
-    return trace is not None and any(
-        f"site-packages/{top}/" in frame.file for raised in trace.chain for frame in raised.frames
-    )
+    package = package_of(f"site-packages/{top}/")
+    return trace is not None and any(frame.package == package for raised in trace.chain for frame in raised.frames)
 
 
 def _is_own(module: str, scene: Scene, trace: Trace | None) -> bool:
@@ -379,7 +378,8 @@ def _is_own(module: str, scene: Scene, trace: Trace | None) -> bool:
     top = module.split(".")[0]
     if is_python_stdlib(top):
         return False
-    files = (*scene.evidence.release_files, *scene.change.files)
+    named = (*scene.evidence.release_files, *scene.change.files)
+    files = [file for file in named if scene.installed.package_of(file) is None]
     if any(file.startswith(f"{top}/") or file == f"{top}.py" or f"/{top}/" in file for file in files):
         return True
     if trace is None:

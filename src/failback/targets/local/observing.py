@@ -15,6 +15,7 @@ from failback.model.release import Finding
 from failback.targets.base import ReleaseSpec
 from failback.targets.local.ports import is_free
 from failback.targets.local.proxy import split_listen
+from failback.targets.local.release_files import FILES_MAX, own_files
 from failback.targets.local.releases import self_contained
 from failback.targets.local.replica import Life
 from failback.targets.local.site import Site
@@ -22,9 +23,7 @@ from failback.targets.local.state import ReplicaRecord, RevisionRecord
 
 _DIFF_FILE_BYTES_MAX = 256 * 1024
 _DIFF_CHARS_MAX = 200_000
-_FILES_MAX = 5_000
 _PROBES_MAX = 60
-_NOT_SOURCE = ("node_modules", "site-packages", "vendor", ".venv", "__pycache__", ".git", "dist-info")
 
 
 def evidence(site: Site, revision: str | None) -> Evidence:
@@ -46,7 +45,7 @@ def evidence(site: Site, revision: str | None) -> Evidence:
         change=site.redactor.redact(_change(site, baseline, record)) if baseline else "",
         replicas=tuple(_replica(site, record, replica, lives[replica.name]) for replica in record.replicas),
         probes=tuple(probe for name in lives for probe in site.probes.get(name, [])[-_PROBES_MAX:]),
-        release_files=tuple(sorted(_names(site.releases.path(record.digest)))[:_FILES_MAX]),
+        release_files=tuple(sorted(own_files(site.releases.path(record.digest)))[:FILES_MAX]),
     )
 
 
@@ -85,7 +84,7 @@ def _change(site: Site, old: RevisionRecord, new: RevisionRecord) -> str:
 def difference_of(old: Sequence[str], new: Sequence[str], old_folder: Path, new_folder: Path) -> str:
     """The unified diff of two sets of settings and two folders, bounded."""
     parts = list(difflib.unified_diff(old, new, "a/release settings", "b/release settings", lineterm="", n=1))
-    for name in sorted(set(_names(old_folder)) | set(_names(new_folder))):
+    for name in sorted(set(own_files(old_folder)) | set(own_files(new_folder))):
         if sum(map(len, parts)) > _DIFF_CHARS_MAX:
             parts.append("[... the rest of the diff is left out ...]")
             break
@@ -109,32 +108,6 @@ def settings_of(shape: Mapping[str, Any], secrets: Sequence[str]) -> list[str]:
     lines += [f"resources.{name}: {value}" for name, value in sorted(resources.items()) if value]
     env = {**(shape.get("env") or {}), **dict.fromkeys(secrets, "***")}
     return lines + [f"env.{name}: {value}" for name, value in sorted(env.items())]
-
-
-def _names(folder: Path) -> Iterator[str]:
-    """Relative paths of the release's own files; what package managers brought is named by its metadata alone."""
-    if not folder.is_dir():
-        return
-    count = 0
-    for root, folders, names in folder.walk() if hasattr(folder, "walk") else _walk(folder):
-        brought = [name for name in folders if name.endswith(".dist-info") or (root.name == "node_modules")]
-        for name in brought[:500]:
-            metadata = root / name / ("METADATA" if name.endswith(".dist-info") else "package.json")
-            if metadata.is_file():
-                yield str(metadata.relative_to(folder))
-        folders[:] = [name for name in folders if name not in _NOT_SOURCE and name not in brought]
-        for name in names:
-            yield str((root / name).relative_to(folder))
-            count += 1
-            if count >= _FILES_MAX:
-                return
-
-
-def _walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    import os
-
-    for root, folders, names in os.walk(folder):
-        yield Path(root), folders, names
 
 
 def _lines(path: Path) -> list[str] | None:

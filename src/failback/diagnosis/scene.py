@@ -46,7 +46,7 @@ class Scene:
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence
         self.change: Change = read_change(evidence.change)
-        self.installed = installed_in((*evidence.release_files, *self.change.files))
+        self.installed = installed_in(evidence.release_files)
         self.documents = tuple(_documents(evidence, self.installed))
         step = evidence.failed_step
         self.step_type = step.type.lower() if step else ""

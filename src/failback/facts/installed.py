@@ -7,21 +7,28 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
+from failback.facts.change import plain_name
 from failback.facts.packages import package_of
 from failback.facts.traces import Frame, Trace
 
-_METADATA = re.compile(r"^(?:(.*)/)?[^/]+\.dist-info/[^/]+$")
+_METADATA = re.compile(r"^(?:(.*)/)?([^/]+?)-(\d[^/-]*)\.dist-info/[^/]+$")
 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """`folders` (relative to the release) that hold installed packages; `own`: the application's files by name."""
+    """`folders` (relative to the release) that hold installed packages, with the `versions` of these (plain name ->
+    version); `own`: the application's files by name."""
 
     folders: tuple[str, ...] = ()
     own: frozenset[str] = frozenset()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def version_of(self, package: str) -> str | None:
+        """The version that the release holds; None where it holds none, or nobody told."""
+        return self.versions.get(plain_name(package))
 
     def package_of(self, path: str) -> str | None:
         """The installed package that a file belongs to; None for the application's own and the language's library."""
@@ -48,7 +55,9 @@ class Installed:
 
 
 def installed_in(files: Iterable[str]) -> Installed:
-    """What the names of a release's (and its change's) files tell."""
+    """What the names of a release's files tell."""
     names = frozenset(files)
-    folders = {match.group(1) for name in names if (match := _METADATA.match(name)) and match.group(1)}
-    return Installed(tuple(sorted(folders, key=len, reverse=True)), names)
+    found = [match for name in sorted(names) if (match := _METADATA.match(name))]
+    folders = {match.group(1) for match in found if match.group(1)}
+    versions = {plain_name(match.group(2)): match.group(3) for match in found}
+    return Installed(tuple(sorted(folders, key=len, reverse=True)), names, versions)

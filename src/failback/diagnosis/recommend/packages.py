@@ -5,6 +5,7 @@ from __future__ import annotations
 from failback.diagnosis.recommend import commit, high, medium
 from failback.diagnosis.scene import Scene
 from failback.facts.change import DependencyChange
+from failback.facts.installed import Installed
 from failback.model.diagnosis import Recommendation
 
 # Ecosystem -> (file that lists dependencies, command that adds one, how a version is written)
@@ -48,7 +49,13 @@ def install(name: str, ecosystem: str, *, dev: bool = False) -> tuple[Recommenda
 
 
 def align(
-    name: str, ecosystem: str, change: DependencyChange | None, other: str = "", hint: str = ""
+    name: str,
+    ecosystem: str,
+    change: DependencyChange | None,
+    other: str = "",
+    hint: str = "",
+    *,
+    installed: Installed | None = None,
 ) -> tuple[Recommendation, ...]:
     """Two versions that do not fit: pin the one that changed to what worked, or upgrade the one that lags behind."""
     manifest, command, style = ECOSYSTEMS[ecosystem]
@@ -65,13 +72,15 @@ def align(
             )
         )
     pair = f"{name} and {other}" if other and other != name else name
+    below = _below(name, ecosystem, installed.version_of(name) if installed else None)
+    held = _held(installed, name, other) if installed else ""
     fixes.append(
         high(
             f"Use compatible versions of {pair}",
             hint
-            or f"Pin {name} below the version that removed it (for example {_below(name, ecosystem)}), or upgrade {other or 'the code that uses it'} to a version "
+            or f"{held}Pin {name} below the version that removed it (for example {below}), or upgrade {other or 'the code that uses it'} to a version "
             f"that is compatible with it, and lock all versions ({manifest} and the lock file)",
-            _below(name, ecosystem),
+            below,
         )
     )
     if ecosystem == "python":
@@ -84,7 +93,15 @@ def align(
     return tuple(fixes)
 
 
-def _below(name: str, ecosystem: str) -> str:
+def _held(installed: Installed, name: str, other: str) -> str:
+    """What the release holds of the two."""
+    versions = [f"{one} {version}" for one in (name, other) if one and (version := installed.version_of(one))]
+    return f"The release holds {' and '.join(versions)}. " if versions else ""
+
+
+def _below(name: str, ecosystem: str, version: str | None) -> str:
+    if ecosystem == "python" and version and version.split(".")[0].isdigit() and int(version.split(".")[0]) > 0:
+        return f"{name}<{version.split('.')[0]}"
     if ecosystem == "python":
         return f"{name}<NEXT_MAJOR  # e.g. pip install '{name}==<version of the last good release>'"
     if ecosystem == "node":

@@ -140,7 +140,7 @@ def name_missing(hit: Hit) -> Hypothesis | None:
         FailureType.VERSION_INCOMPATIBILITY,
         f"Incompatible versions: the installed {package} has no {name} in {module} (removed in this version), and {who}{hit.at}: {hit.line}",
         0.95,
-        align(package, "python", changed(scene, package, importer or ""), importer or ""),
+        align(package, "python", changed(scene, package, importer or ""), importer or "", installed=scene.installed),
         names=(package, importer or "", module),
         facts={"package": package, "importer": importer or ""},
     )
@@ -182,7 +182,13 @@ def module_attribute(hit: Hit) -> Hypothesis | None:
         FailureType.VERSION_INCOMPATIBILITY,
         f"Incompatible versions: {module} has no attribute {name} in the installed version (removed or renamed){hit.at}: {hit.line}",
         0.93,
-        align(package, "python", changed(scene, package, importer or "") or scene.change.runtime(), importer or ""),
+        align(
+            package,
+            "python",
+            changed(scene, package, importer or "") or scene.change.runtime(),
+            importer or "",
+            installed=scene.installed,
+        ),
         names=(package, module, importer or ""),
     )
 

@@ -20,10 +20,10 @@ def own_files(folder: Path, files_max: int = FILES_MAX) -> Iterator[str]:
     count = 0
     for top, folders, names in os.walk(folder):
         root = Path(top)
-        brought = [name for name in folders if name.endswith(".dist-info") or root.name == "node_modules"]
+        brought = [name for name in folders if name.endswith(".dist-info")]
         installed: set[str] = set()
         for name in sorted(brought)[:_BROUGHT_MAX]:
-            metadata = root / name / ("METADATA" if name.endswith(".dist-info") else "package.json")
+            metadata = root / name / "METADATA"
             if metadata.is_file():
                 yield str(metadata.relative_to(folder))
             installed |= _tops(root / name / "RECORD")

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Marks a finished set-up; made anew when what it depends on changes.
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types bench reference clean help
+.PHONY: demo example test lint types bench reference clean help
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -13,6 +13,10 @@ help:
 ## make demo       set up, then the bundled drill: a bad release under load, and nobody notices
 demo: $(READY)
 	$(BIN)/failback drill --bundled
+
+## make example    a Flask service on published packages: a real breakage under load, its cause, and the fix
+example: $(READY)
+	$(BIN)/python examples/notes/walkthrough.py
 
 ## make test       set up, then lint, types and every test
 test: $(READY) lint
@@ -22,7 +26,7 @@ test: $(READY) lint
 ## make lint       ruff, mypy --strict, the arrows of the house, the generated reference
 lint: $(READY)
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check src tests bench tools
+	$(BIN)/ruff format --check src tests bench tools examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python tools/make_reference.py --check

@@ -68,7 +68,7 @@ def test_a_release_names_its_own_files_and_of_libraries_their_metadata_alone(tmp
         "lib/pricing.py": "",
         "lib/flask/app.py": "",
         "lib/Flask-2.2.2.dist-info/METADATA": "Name: Flask",
-        "lib/Flask-2.2.2.dist-info/RECORD": "flask/app.py,sha256=x,1\n../bin/flask,,\nFlask-2.2.2.dist-info/METADATA,,\n",
+        "lib/Flask-2.2.2.dist-info/RECORD": "flask/app.py,sha256=x,1\nFlask-2.2.2.dist-info/METADATA,,\n",
         "node_modules/express/package.json": "{}",
         "node_modules/express/index.js": "",
         "vendor/symfony/console/Command.php": "",

@@ -1,0 +1,154 @@
+"""The commands of the testbed: what they take, what they print, how they end."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from testbed import images, namespaces, node, parts, processes
+from testbed.settings import (
+    ADMIN_KUBECONFIG,
+    BIN,
+    CANNOT_RUN,
+    HOME,
+    SOURCES,
+    CannotRunError,
+)
+
+USAGE_ERROR = 2
+
+
+def command(work: Callable[[], int]) -> int:
+    """One line for people instead of a traceback; 77 where the testbed cannot run."""
+    try:
+        return work()
+    except CannotRunError as error:
+        print(f"testbed: cannot run here: {error}", file=sys.stderr)
+        return CANNOT_RUN
+    except (RuntimeError, OSError) as error:
+        print(f"testbed: {error}", file=sys.stderr)
+        return 1
+
+
+def up() -> int:
+    """testbed/up"""
+
+    def work() -> int:
+        node.up()
+        return 0
+
+    return command(work)
+
+
+def down() -> int:
+    """testbed/down"""
+
+    def work() -> int:
+        node.check()
+        node.down()
+        return 0
+
+    return command(work)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """testbed/run CMD...: becomes that command, so that signals, streams and exit code are its own."""
+
+    def work() -> int:
+        if not arguments:
+            print("usage: testbed/run COMMAND ARGUMENTS...", file=sys.stderr)
+            return USAGE_ERROR
+        enter()
+        os.environ.update(environment())
+        try:
+            os.execvp(arguments[0], list(arguments))
+        except FileNotFoundError:
+            print(f"testbed: {arguments[0]}: no such command", file=sys.stderr)
+            return 127
+        except PermissionError:
+            print(f"testbed: {arguments[0]}: not executable", file=sys.stderr)
+            return 126
+
+    return command(work)
+
+
+def enter() -> None:
+    """Into the network of the running cluster."""
+    node.check()
+    held_by = namespaces.holder()
+    if not held_by:
+        raise CannotRunError(f"the cluster is not up: run {SOURCES / 'up'} first")
+    namespaces.enter_network(held_by)
+
+
+def environment() -> dict[str, str]:
+    """What a command inside needs on top of the caller's environment."""
+    return {
+        "KUBECONFIG": str(ADMIN_KUBECONFIG),
+        "PATH": f"{BIN}:{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin",
+        "FAILBACK_TESTBED": str(SOURCES),
+        "CONTAINERS_STORAGE_CONF": str(HOME / "storage.conf"),
+        "CONTAINERS_REGISTRIES_CONF": str(HOME / "registries.conf"),
+        "BUILDAH_ISOLATION": "chroot",
+        # Nothing inside the namespace is reached through the user's proxy.
+        "NO_PROXY": "*",
+        "no_proxy": "*",
+    }
+
+
+def image(arguments: Sequence[str]) -> int:
+    """testbed/image NAME FOLDER...: prints the name and digest of what it made."""
+    parser = argparse.ArgumentParser(prog="testbed/image", description="Makes an image from folders and imports it.")
+    parser.add_argument("name", help="shop/app:2; the tag is `latest` without one")
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="a layer each, the lowest first")
+    parser.add_argument("--entrypoint", default="", help="the command and its arguments, as in a shell")
+    parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--workdir", default="/")
+    parser.add_argument("--user", default="")
+    parser.add_argument("--arch", default="amd64", help="what the image says it is for")
+    parser.add_argument("--push", default="", metavar="REGISTRY/NAME:TAG", help="also send it there")
+    parser.add_argument("--login", default="", metavar="USER:PASSWORD", help="for --push")
+    given = parser.parse_args(arguments)
+
+    def work() -> int:
+        enter()
+        env = dict(pair.split("=", 1) for pair in given.env)
+        entrypoint = tuple(shlex.split(given.entrypoint))
+        wanted = images.Image(given.name, tuple(given.folders), entrypoint, env, given.workdir, given.user, given.arch)
+        digest = images.make(wanted)
+        print(f"{images.full_name(given.name)} {digest}")
+        if given.push:
+            images.push(given.name, given.push, given.login)
+            print(f"{given.push} {digest}")
+        return 0
+
+    return command(work)
+
+
+def part(arguments: Sequence[str]) -> int:
+    """testbed/part ACTION NAME: ends or starts one process of the node, as a failure would."""
+    all_parts = {one.name: one for one in parts.parts()}
+    parser = argparse.ArgumentParser(prog="testbed/part", description="Ends or starts one process of the node.")
+    parser.add_argument("action", choices=("pid", "stop", "kill", "start", "restart"))
+    parser.add_argument("name", choices=tuple(all_parts))
+    given = parser.parse_args(arguments)
+
+    def work() -> int:
+        enter()
+        running = processes.recorded(given.name)
+        if given.action == "pid":
+            if running:
+                print(running.pid)
+            return 0 if running else 1
+        if given.action != "start" and running:
+            running.end(0 if given.action == "kill" else processes.STOP_S_MAX)
+        if given.action in ("start", "restart"):
+            parts.start(all_parts[given.name])
+            parts.wait_until_ready(all_parts[given.name])
+        return 0
+
+    return command(work)

@@ -1,0 +1,122 @@
+"""The cluster's own network, mount and process namespaces.
+
+They are held by one process, the first of its process namespace: when it ends, the kernel ends every other process in
+it and takes mounts, network devices and iptables rules along. That is why `down` cannot leave anything of them behind.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from testbed import processes
+from testbed.processes import Process
+from testbed.settings import BIN, CGROUP, HOME, NODE_ADDRESS
+
+HOLDER = "namespaces"
+CGROUPS = Path("/sys/fs/cgroup")
+CLONE_NEWNET = 0x40000000
+READY_S_MAX = 10.0
+
+# /run, /var/log and /var/lib/kubelet are the namespace's own: containerd, CNI and the kubelet have names in them that
+# no setting changes, and leave nothing in the machine's this way.
+# There is no dummy device everywhere; a bridge without ports carries the node's address just as well.
+SET_UP = """set -eu
+mount -t tmpfs tmpfs /run
+mount --bind {logs} /var/log
+mkdir -p /var/lib/kubelet
+mount --bind {kubelet} /var/lib/kubelet
+ip link set lo up
+ip link add testbed0 type bridge
+ip address add {address}/24 dev testbed0
+ip link set testbed0 up
+ip route add default via {address}
+echo 1 > /proc/sys/net/ipv4/ip_forward
+exec {pause}
+"""
+
+
+def holder() -> Process | None:
+    """The process that holds the namespaces, if the cluster has any."""
+    return processes.recorded(HOLDER)
+
+
+def create() -> Process:
+    """Makes the namespaces and returns their holder once the network in them is set up."""
+    folders = {"logs": HOME / "logs" / "machine", "kubelet": HOME / "kubelet", "pause": BIN / "pause"}
+    for name in ("logs", "kubelet"):
+        folders[name].mkdir(parents=True, exist_ok=True)
+    quoted = {name: shlex.quote(str(path)) for name, path in folders.items()}
+    script = SET_UP.format(**quoted, address=NODE_ADDRESS)
+    command = ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--", "sh", "-c", script]
+    first = processes.start(HOLDER, command)
+    deadline = time.monotonic() + READY_S_MAX
+    while time.monotonic() < deadline and first.alive:
+        if Path(f"/proc/{first.pid}/comm").read_text().strip() == "pause":
+            return first
+        time.sleep(0.01)
+    first.end(0)
+    raise RuntimeError(f"the namespaces could not be set up:\n{processes.last_lines(HOLDER)}")
+
+
+def start_inside(name: str, command: Sequence[str], env: Mapping[str, str] | None = None) -> Process:
+    """Starts a process of the node in all of the namespaces."""
+    held_by = holder()
+    if not held_by:
+        raise RuntimeError("the cluster's namespaces are gone")
+    enter = ["nsenter", f"--target={held_by.pid}", "--net", "--mount", "--pid", "--"]
+    return processes.start(name, [*enter, *command], env)
+
+
+def enter_network(held_by: Process) -> None:
+    """Moves this process (and what it starts) into the cluster's network, and nothing else of it.
+
+    Not `ip netns exec`: that mounts another /sys, and the kubelet's cgroups would be gone.
+    """
+    descriptor = os.open(f"/proc/{held_by.pid}/ns/net", os.O_RDONLY)
+    try:
+        library = ctypes.CDLL(None, use_errno=True)
+        if library.setns(descriptor, CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "setns: " + os.strerror(ctypes.get_errno()))
+    finally:
+        os.close(descriptor)
+
+
+def hierarchies() -> list[Path]:
+    """The mounted cgroup hierarchies: one for each controller (v1), or the one of v2."""
+    if (CGROUPS / "cgroup.controllers").exists():
+        return [CGROUPS]
+    return [path for path in CGROUPS.iterdir() if (path / "cgroup.procs").exists() and not path.is_symlink()]
+
+
+def create_cgroups() -> None:
+    """The cgroup that holds all pods; a new cpuset has no processors until it is told."""
+    for hierarchy in hierarchies():
+        group = hierarchy / CGROUP
+        group.mkdir(exist_ok=True)
+        for name in ("cpuset.cpus", "cpuset.mems"):
+            if hierarchy.name == "cpuset" and not (group / name).read_text().strip():
+                (group / name).write_text((hierarchy / name).read_text())
+
+
+def remove_cgroups(limit_s: float = 5.0) -> list[Path]:
+    """Removes them deepest first; returns what is still there (the kernel needs a moment after the last process)."""
+    deadline = time.monotonic() + limit_s
+    while True:
+        left: list[Path] = []
+        for hierarchy in hierarchies():
+            groups = [hierarchy / CGROUP, *(hierarchy / CGROUP).rglob("*/")]
+            for group in sorted(groups, key=lambda path: len(path.parts), reverse=True):
+                try:
+                    group.rmdir()
+                except FileNotFoundError:
+                    continue
+                except OSError:
+                    left.append(group)
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.1)

@@ -21,6 +21,8 @@ from failback.detection.sight import (
 )
 from failback.model.observation import Limits, Stage, VerdictState, View
 
+_ASKED_ANEW_S = 1.0
+
 
 def all_seen(view: View, limits: Limits) -> Finding | None:
     """All wanted replicas run and are ready, are asked, and have been calm for as long as the stage asks."""
@@ -62,7 +64,9 @@ def _from_what_to_what(view: View, limits: Limits) -> str:
         parts.append(
             f"smoke {got} of {asked} rounds" if asked else f"smoke done on {len(ready) - len(smoking)} -> {len(ready)}"
         )
-    if parts:
+    # Right after the cut-over every replica is asked anew; that is no step back.
+    asked_anew = view.stage is Stage.BAKE and view.at_s - (view.bake_started_s or 0.0) < _ASKED_ANEW_S
+    if parts and not asked_anew:
         return ", ".join(parts) + _so_far(view.at_s, limits.ready_s_max)
     if view.stage is Stage.BAKE:
         started_s = view.at_s if view.bake_started_s is None else view.bake_started_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -14,6 +15,9 @@ from failback.model.errors import PreflightFailed
 from failback.model.observation import Limits, Verdict, VerdictState
 from failback.model.release import Revision
 from failback.targets.base import Target
+
+_NUMBERS_EVERY_S = 1.0
+_NUMBERS = re.compile(r"[\d,.]*\d")
 
 
 async def run_part(x: Execution, target: Target, node: Node) -> Outcome:
@@ -71,13 +75,14 @@ _PARTS: Mapping[Part, Callable[[Execution, Target, Revision], Awaitable[Outcome]
 
 
 async def _watch(x: Execution, target: Target, revision: Revision) -> Verdict:
-    """Looks until the verdict is sufficient; every new reason is an event."""
+    """Looks until the verdict is sufficient; every new reason is an event, new numbers alone at most one a second."""
     limits = limits_of(x.plan.checks)
-    said = ""
+    said, said_at_s = "", 0.0
     async for view in target.watch(revision):
         verdict = judge(view, limits)
-        if verdict.reason != said or verdict.state is not VerdictState.PROGRESSING:
-            said = verdict.reason
+        new = _wording(verdict.reason) != _wording(said) or view.at_s - said_at_s >= _NUMBERS_EVERY_S
+        if (verdict.reason != said and new) or verdict.state is not VerdictState.PROGRESSING:
+            said, said_at_s = verdict.reason, view.at_s
             x.emit(
                 "verdict",
                 revision=revision.id,
@@ -90,6 +95,11 @@ async def _watch(x: Execution, target: Target, revision: Revision) -> Verdict:
         if verdict.state is not VerdictState.PROGRESSING:
             return verdict
     raise RuntimeError(f"the target stopped watching {revision.id} before there was a verdict")
+
+
+def _wording(reason: str) -> str:
+    """A reason without its numbers."""
+    return _NUMBERS.sub("0", reason)
 
 
 def _told(verdict: Verdict) -> Outcome:

@@ -79,14 +79,15 @@ def progress(loaded: LoadedPlan, *, as_json: bool, verbose: bool = False) -> Ite
 
 def end(result: dict[str, Any], *, as_json: bool) -> int:
     """Prints the result and gives its exit code."""
-    from failback.cli.render.console import write
+    from failback.cli.render.console import on_terminal, write
     from failback.cli.render.report import report
     from failback.model.execution import exit_code_of
 
     if as_json:
         print_json(result)
     else:
-        write("\n" + report(result))
+        # Where there is no live list, each phase's actions stand above, as they happened.
+        write("\n" + report(result, actions=on_terminal(sys.stdout)))
     return exit_code_of(result)
 
 

@@ -24,6 +24,6 @@ def resume(home: HomeDir = None, as_json: Json = False) -> int:
         write("Nothing to take up: every execution has ended or is running.\n")
     else:
         for result in results:
-            write("\n" + report(result))
+            write("\n" + report(result, actions=False))
     # A recovered failure is what resume is for; only an unstable service needs a person.
     return 4 if any(exit_code_of(result) == 4 for result in results) else 0

@@ -10,9 +10,10 @@ from failback.cli.render.text import one_line, plain, seconds
 from failback.model.execution import impact_with_count
 
 
-def report(result: Mapping[str, Any]) -> str:
-    """The whole report, plain text; the caller colours whole lines by their first sign."""
-    return "\n".join(_completed(result) if result["status"] == "completed" else _failed(result)) + "\n"
+def report(result: Mapping[str, Any], *, actions: bool = True) -> str:
+    """The whole report, plain text; the caller colours whole lines by their first sign. `actions`: of each phase."""
+    lines = _completed(result) if result["status"] == "completed" else _failed(result, actions)
+    return "\n".join(lines) + "\n"
 
 
 def _completed(result: Mapping[str, Any]) -> Iterator[str]:
@@ -26,7 +27,7 @@ def _completed(result: Mapping[str, Any]) -> Iterator[str]:
         yield f"! {plain(note)}"
 
 
-def _failed(result: Mapping[str, Any]) -> Iterator[str]:
+def _failed(result: Mapping[str, Any], actions: bool) -> Iterator[str]:
     rollback = result["rollback"]
     error = result.get("error", {})
     yield f"✗ {result['service']}: failed at {error.get('step', '?')} ({result['execution_id']})"
@@ -42,7 +43,7 @@ def _failed(result: Mapping[str, Any]) -> Iterator[str]:
     for phase in rollback["phases"]:
         mark = {"succeeded": "✓", "failed": "✗", "skipped": "–"}[phase["status"]]
         yield f"{mark} Phase {phase['number']}: {phase['phase']} ({seconds(phase['duration'])})"
-        for taken in phase["actions"]:
+        for taken in phase["actions"] if actions or phase["status"] == "failed" else ():
             yield f"    {action_line(taken)}"
     yield ""
     yield from cause_and_fixes(result)

@@ -30,6 +30,22 @@ def test_two_deployments_at_once(live: World) -> None:
     assert live.problems() == []
 
 
+def test_homes_of_one_machine_leave_each_other_alone(tmp_path: Path) -> None:
+    """Executions that begin in the same second have the same id; one that fails must not end the other's steps."""
+    worlds = [World(tmp_path / name, service=name) for name in ("one", "two")]
+    for world, work in zip(worlds, ("sleep 4", "sleep 1; exit 1"), strict=True):
+        world.extra = {"target": None, "release": None, "steps": [{"name": "Work", "type": "verify", "run": work}]}
+        world.release(1)
+
+    begun = int(time.time())
+    while int(time.time()) == begun:
+        time.sleep(0.005)
+    running = [world.start("deploy", "--yes", "--json") for world in worlds]
+    results = [json.loads(process.communicate(timeout=60)[0]) for process in running]
+
+    assert [result["status"] for result in results] == ["completed", "failed"], results
+
+
 def test_interrupted_once_stops_in_order(live: World) -> None:
     """Ctrl-C while the new revision is judged: everything is put back, exit 3, and the reason is told."""
     live.extra = {"checks": {"soak": 20}}
@@ -79,7 +95,7 @@ def test_interrupted_before_anything_was_touched(live: World) -> None:
     result = json.loads(out)
     assert result["steps"][0]["status"] == "cancelled"
     assert result["rollback"]["phases"][0]["status"] == "skipped"
-    assert not _marked(result["execution_id"])
+    assert not _marked(live.home / "executions" / result["execution_id"])
 
 
 def test_a_stopped_holder_is_overtaken(live: World) -> None:
@@ -342,10 +358,10 @@ def _await(true: object, seconds: float = 20.0) -> None:
         time.sleep(0.05)
 
 
-def _marked(execution: str) -> list[int]:
+def _marked(folder: Path) -> list[int]:
     from failback.executor.commands import marked
 
-    return [process.pid for process in marked(execution)]
+    return [process.pid for process in marked(str(folder))]
 
 
 def _process_of(world: World, program: str) -> int:

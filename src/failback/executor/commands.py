@@ -15,7 +15,8 @@ import psutil
 
 from failback.model.redaction import StreamRedactor
 
-EXECUTION_MARK = "FAILBACK_EXECUTION"
+# An execution's id is unique in its home alone; its folder is unique on the machine.
+EXECUTION_MARK = "FAILBACK_EXECUTION_FOLDER"
 STEP_MARK = "FAILBACK_STEP"
 _HEAD_BYTES_MAX = 256 * 1024
 _TAIL_BYTES_MAX = 768 * 1024
@@ -149,7 +150,7 @@ async def _pump(
         ended.cancel()
 
 
-async def end_group(pid: int, execution_id: str, step: str) -> None:
+async def end_group(pid: int, mark: str, step: str) -> None:
     """Ends the process group of `pid`, and whatever carries the step's mark: SIGTERM, a grace time, SIGKILL."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGTERM)
@@ -158,25 +159,25 @@ async def end_group(pid: int, execution_id: str, step: str) -> None:
         await asyncio.sleep(0.02)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
-    end_marked(execution_id, step)
+    end_marked(mark, step)
 
 
-def end_marked(execution_id: str, step: str | None = None) -> list[int]:
+def end_marked(mark: str, step: str | None = None) -> list[int]:
     """Kills every process that carries the mark of this execution (and step); returns their ids.
 
     So nothing survives that a step has put into a session of its own, or that a killed failback left behind.
     """
-    if not execution_id:
+    if not mark:
         return []
     ended = []
-    for process in marked(execution_id, step):
+    for process in marked(mark, step):
         with contextlib.suppress(psutil.Error):
             process.kill()
             ended.append(process.pid)
     return ended
 
 
-def marked(execution_id: str, step: str | None = None) -> list[psutil.Process]:
+def marked(mark: str, step: str | None = None) -> list[psutil.Process]:
     """The processes that carry the mark, this one excepted."""
     found = []
     for process in psutil.process_iter():
@@ -184,7 +185,7 @@ def marked(execution_id: str, step: str | None = None) -> list[psutil.Process]:
             continue
         with contextlib.suppress(psutil.Error, OSError):
             env = process.environ()
-            if env.get(EXECUTION_MARK) == execution_id and step in (None, env.get(STEP_MARK)):
+            if env.get(EXECUTION_MARK) == mark and step in (None, env.get(STEP_MARK)):
                 found.append(process)
     return found
 

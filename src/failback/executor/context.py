@@ -60,6 +60,11 @@ class Execution:
         """The folder of this execution: events, step outputs, evidence, diagnosis."""
         return self.home.execution(self.id)
 
+    @property
+    def mark(self) -> str:
+        """What every process of a step carries in its environment, so that none is left behind."""
+        return str(self.files)
+
     def emit(self, event: str, /, **fields: Any) -> None:
         self.events.emit(event, **fields)
 

@@ -24,7 +24,7 @@ async def open_execution(x: Execution) -> Outcome:
     try:
         ballast.keep(x.home)
         # Whatever this very execution had running when it was killed is ended first.
-        commands.end_marked(x.id)
+        commands.end_marked(x.mark)
         if x.target is not None:
             outcome |= await _look(x, x.target)
         outcome["snapshot"] = await _back_up(x)

@@ -27,6 +27,7 @@ class StepRunner:
     """Everything a step needs of its execution. `env_of` gives a step's resolved environment, by the step's name."""
 
     execution_id: str
+    mark: str
     folder: Path
     outputs: Path
     redactor: Redactor
@@ -41,7 +42,7 @@ class StepRunner:
         if not node.step.run and self.orchestrator is None:
             return self._result(node, StepStatus.SUCCEEDED, time.monotonic(), 0, reason="it has no command")
         # A killed failback may have left this very step running: two at once would be worse than none.
-        commands.end_marked(self.execution_id, node.step.name)
+        commands.end_marked(self.mark, node.step.name)
         began = time.monotonic()
         retries = self.retries_max if node.step.retries is None else node.step.retries
         attempt = 0
@@ -66,7 +67,8 @@ class StepRunner:
         env = {
             **os.environ,
             **self.env_of(step.name),
-            commands.EXECUTION_MARK: self.execution_id,
+            "FAILBACK_EXECUTION": self.execution_id,
+            commands.EXECUTION_MARK: self.mark,
             commands.STEP_MARK: step.name,
         }
         env.pop("FAILBACK_FAULT", None)

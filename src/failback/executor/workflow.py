@@ -139,6 +139,7 @@ async def _work(x: Execution, node: Node) -> Outcome:
 def _runner(x: Execution) -> StepRunner:
     return StepRunner(
         execution_id=x.id,
+        mark=x.mark,
         folder=x.folder,
         outputs=x.files / "steps",
         redactor=x.redactor,

@@ -11,7 +11,7 @@ from failback.targets.base import Action
 
 
 async def run(recovery: Recovery) -> PhaseResult:
-    ended = commands.end_marked(recovery.x.id)
+    ended = commands.end_marked(recovery.x.mark)
     left = [Action(f"ended {len(ended)} processes that the plan's steps had left")] if ended else []
     reason = untouched(recovery)
     if reason is not None:

@@ -14,6 +14,7 @@ from failback.cli.commands import (
     doctor,
     down,
     drill,
+    explain,
     history,
     init,
     install,
@@ -38,7 +39,7 @@ app.command("plan")(plan.plan)
 app.command("deploy")(deploy.deploy)
 app.command("status")(status.status)
 app.command("history")(history.history)
-app.command("explain")(history.explain)
+app.command("explain")(explain.explain)
 app.command("rollback")(rollback.rollback)
 app.add_typer(backups.app, name="backups")
 app.command("drill")(drill.drill)

@@ -10,6 +10,7 @@ from typing import Any
 from failback.executor import ballast, measure, results
 from failback.executor.archive import rewrite_archive
 from failback.executor.context import Execution, Outcome
+from failback.executor.remembering import settle
 from failback.model.errors import FailbackError
 from failback.model.execution import Traffic, exit_code_of
 
@@ -43,8 +44,9 @@ async def conclude(x: Execution, opened: Outcome) -> Outcome:
     rewrite_archive(x, result)
     x.store.end_execution(x.id, result, code)
     x.result = result
-    if result["status"] == "completed":
+    if not result.get("refused"):
         results.credit_recovery(x.store, x.row, result)
+        await settle(x, succeeded=result["status"] == "completed")
     await asyncio.to_thread(x.snapshots.prune, in_use(x), time.time())
     ballast.drop(x.home)
     if x.row.kind == "deploy":

@@ -49,6 +49,7 @@ class Execution:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     result: dict[str, Any] | None = None
     crash: BaseException | None = None
+    database_url: str | None = None
     resumed: bool = False
 
     @property

@@ -178,6 +178,7 @@ class Engine:
             target=targets.open_target(self.home, plan, redactor),
             orchestrator=orchestrator,
             on_end=lambda: None,
+            database_url=self._database_url,
         )
 
     def _run(self, x: Execution, *, resumed: bool) -> dict[str, Any]:

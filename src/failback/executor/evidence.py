@@ -6,7 +6,9 @@ import dataclasses
 from pathlib import Path
 
 from failback.executor.context import Execution, Outcome
+from failback.executor.nodes import is_rollout
 from failback.executor.phase import Recovery
+from failback.executor.remembering import note_change
 from failback.model.evidence import Evidence, FailedStep
 from failback.targets.local.release_files import own_files
 
@@ -37,6 +39,9 @@ async def collect(recovery: Recovery) -> Outcome:
         release_files=evidence.release_files or tuple(_files(x)),
     )
     x.keep("evidence.json", evidence.as_dict())
+    deploy = next((step.name for step in x.plan.steps if is_rollout(step, x.target is not None)), None)
+    if x.target is not None and deploy is not None:
+        await note_change(x, x.target, x.release(deploy))
     x.emit("evidence-kept", note=note, logs=len(evidence.logs), replicas=len(evidence.replicas))
     return {"status": "succeeded", "note": note}
 

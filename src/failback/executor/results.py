@@ -142,19 +142,31 @@ def _recovery(x: Execution, failure: Outcome | None, phases: list[Outcome]) -> d
 
 
 def credit_recovery(store: Store, row: ExecutionRow, result: Mapping[str, Any]) -> None:
-    """A completed deployment ends the recovery of the failed one before it: its record says when, and by what."""
+    """The next deployment after a failed one is its retry: the failed one's record says when it came, and how it went.
+
+    `auto_retry`: nobody typed it; a webhook or a schedule started it (`trigger` in its record).
+    """
+    if row.kind != "deploy":
+        return
     for earlier in store.executions(service=row.service, limit=20):
         if earlier.created_at >= row.created_at or earlier.id == row.id or earlier.result is None:
             continue
         if earlier.result["status"] != "failed" or earlier.result.get("refused"):
             return
         fixed = dict(earlier.result)
+        known = fixed.get("recovery") or {}
+        succeeded = result["status"] == "completed"
+        automatic = row.plan.get("trigger") not in (None, "command")
         fixed["recovery"] = {
-            **(fixed.get("recovery") or {}),
-            "redeployed_by": row.id,
-            "total_time": round(time.time() - (earlier.ended_at or earlier.created_at), 3),
-            "auto_retry": bool((fixed.get("recovery") or {}).get("auto_retry")),
-            "retry_successful": True,
+            **known,
+            "auto_retry": bool(known.get("auto_retry")) or automatic,
+            "retried_by": row.id,
+            "retry_successful": succeeded,
         }
+        if succeeded:
+            fixed["recovery"] |= {
+                "redeployed_by": row.id,
+                "total_time": round(time.time() - (earlier.ended_at or earlier.created_at), 3),
+            }
         store.set_result(earlier.id, fixed)
         return

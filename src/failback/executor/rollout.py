@@ -11,6 +11,7 @@ from typing import Any
 from failback.detection.gate import judge
 from failback.executor.context import Execution, Outcome
 from failback.executor.nodes import Node, Part
+from failback.executor.remembering import has_open_failures, note_change
 from failback.model.errors import PreflightFailed
 from failback.model.observation import Limits, Verdict, VerdictState
 from failback.model.release import Revision
@@ -40,6 +41,8 @@ async def _stage(x: Execution, target: Target, node: Node) -> Outcome:
             "; ".join(f"{finding.subject}: {finding.message} {finding.remedy}".strip() for finding in blocking),
             findings=[dataclasses.asdict(finding) for finding in blocking],
         )
+    if await has_open_failures(x):
+        await note_change(x, target, release)
     revision = await target.stage(release, x.id, x.journal)
     x.emit("revision-staged", revision=revision.id, digest=revision.digest)
     return {"revision": dataclasses.asdict(revision)}

@@ -74,6 +74,7 @@ def message(result: Mapping[str, Any], redact: Callable[[str], str] = lambda tex
         ("Service", result.get("service", "")),
         ("Failed at", _failed_at(result)),
         ("Cause", f"{cause.get('cause') or 'not determined'} ({cause.get('type') or 'unknown'})"),
+        ("Seen before", (cause.get("recurrence") or {}).get("text") or ""),
         ("User impact", impact_with_count(str(rollback.get("user_impact")), result.get("traffic") or {})),
         ("System status", status),
         ("Execution", result["execution_id"]),

@@ -1,9 +1,10 @@
-"""`failback history` and `failback explain`: what was done, and one execution in full."""
+"""`failback history`: what was done, and the figures of it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,13 +15,9 @@ if TYPE_CHECKING:
     from failback.executor.home import Home
     from failback.executor.store import ExecutionRow
 
+_ALL = 100_000
+
 Service = Annotated[str | None, typer.Argument(metavar="[SERVICE]", help="Only this service.", show_default=False)]
-ExecutionId = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="[EXECUTION]", help="Its id, or the end of it; without one, the latest.", show_default=False
-    ),
-]
 
 
 @ends_with_code
@@ -28,9 +25,12 @@ def history(
     service: Service = None,
     home: HomeDir = None,
     limit: Annotated[int, typer.Option("--limit", "-n", help="So many at most.", min=1)] = 20,
+    stats: Annotated[bool, typer.Option("--stats", help="The figures of all of them instead.")] = False,
     as_json: Json = False,
 ) -> int:
-    """List past executions, newest first."""
+    """List past executions, newest first; with --stats, the figures of all of them."""
+    if stats:
+        return _stats(home, service, as_json)
     from failback.cli.render.console import table, write
     from failback.cli.render.text import one_line, seconds
     from failback.executor.home import Home
@@ -58,6 +58,31 @@ def history(
             ]
         )
     write(table(lines, ["EXECUTION", "SERVICE", "KIND", "STATUS", "STARTED", "TOOK", "USER IMPACT", "CAUSE"]))
+    return 0
+
+
+def _stats(home: Path | None, service: str | None, as_json: bool) -> int:
+    """Deployment, rollback and failure figures over everything that is recorded."""
+    from failback.cli.render.console import write
+    from failback.cli.render.statistics import statistics
+    from failback.executor.home import Home
+    from failback.executor.memory import memory
+    from failback.learning.statistics import summary as figures_of
+
+    place = Home.at(home)
+    rows = _rows(place, service, _ALL)
+    failures = []
+    if place.exists:
+        with memory(place, create=False) as store:
+            failures = store.failures(service)
+    figures = figures_of(
+        [{"kind": r.kind, "created_at": r.created_at, "ended_at": r.ended_at, "result": r.result} for r in rows],
+        failures,
+    )
+    if as_json:
+        print_json(figures)
+    else:
+        write("\n".join(statistics(figures)) + "\n")
     return 0
 
 
@@ -91,32 +116,6 @@ def summary(row: ExecutionRow) -> dict[str, Any]:
         "cause": (result.get("root_cause") or {}).get("cause") or (result.get("error") or {}).get("reason", ""),
         "exit_code": row.exit_code,
     }
-
-
-@ends_with_code
-def explain(execution: ExecutionId = None, home: HomeDir = None, as_json: Json = False) -> int:
-    """Tell one execution in full: summary, timeline, evidence, cause, fixes."""
-    from failback.cli.render.console import write
-    from failback.executor.home import Home
-
-    place = Home.at(home)
-    row = find(place, execution)
-    folder = place.execution(row.id)
-    if as_json:
-        from failback.telemetry.reading import read_events, read_json
-
-        print_json(
-            {
-                **(row.result or {"execution_id": row.id, "status": "running"}),
-                "evidence": read_json(folder / "evidence.json"),
-                "events": list(read_events(folder / "events.jsonl")),
-            }
-        )
-        return 0
-    from failback.cli.render.incident import incident
-
-    write("\n".join(incident(row, folder)) + "\n")
-    return 0
 
 
 def find(place: Home, wanted: str | None) -> ExecutionRow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _LOG_LINES_MAX = 25
 
 
-def incident(row: ExecutionRow, folder: Path) -> Iterator[str]:
-    """The report's lines."""
+def incident(row: ExecutionRow, folder: Path, corrections: Sequence[Mapping[str, Any]] = ()) -> Iterator[str]:
+    """The report's lines. `corrections`: what people said of the cause afterwards."""
     started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.created_at))
     yield f"{row.id}: {row.kind} of {row.service}, started {started}"
     yield ""
@@ -30,6 +30,7 @@ def incident(row: ExecutionRow, folder: Path) -> Iterator[str]:
     else:
         yield from _summary(row.result)
         yield from cause_and_fixes(row.result)
+        yield from _corrections(corrections)
     yield from _timeline(folder)
     if row.result is not None and row.result["status"] == "failed":
         yield from _evidence(read_json(folder / "evidence.json") or {})
@@ -56,6 +57,14 @@ def _summary(result: Mapping[str, Any]) -> Iterator[str]:
     if recovery.get("redeployed_by"):
         yield f"  Fixed by {recovery['redeployed_by']}, {seconds(recovery['total_time'])} later"
     yield ""
+
+
+def _corrections(corrections: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for one in corrections:
+        noted = f": {one_line(one['note'], 300)}" if one["note"] else ""
+        yield f"! Corrected by {plain(one['by'])}: it was {one['type']}{noted}"
+    if corrections:
+        yield ""
 
 
 def _timeline(folder: Path) -> Iterator[str]:

@@ -76,6 +76,8 @@ def cause_and_fixes(result: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {cause['type']}, {cause['component']}, confidence {cause['confidence']:.0%}"
         for citation in cause["evidence"][:4]:
             yield f"  {citation['source']}: {one_line(citation['text'])}"
+        if cause.get("recurrence"):
+            yield f"  Seen before: {one_line(cause['recurrence']['text'], 300)}"
         yield ""
     advice = recommendations(result)
     if advice:

@@ -10,13 +10,19 @@ import asyncio
 from failback.diagnosis import diagnose
 from failback.executor.evidence import load
 from failback.executor.phase import PhaseResult, Recovery, done
+from failback.executor.remembering import remember
 from failback.targets.base import Action
 
 
 async def run(recovery: Recovery) -> PhaseResult:
     x = recovery.x
-    found = await asyncio.to_thread(diagnose, load(x))
-    root_cause = x.redactor.redact_value(found.as_root_cause())
+    evidence = load(x)
+    known = await remember(x, await asyncio.to_thread(diagnose, evidence), evidence)
+    found = known.diagnosis
+    seen = known.recurrence.as_dict() if known.recurrence else None
+    root_cause = x.redactor.redact_value(
+        found.as_root_cause() | {"signature": known.signature, "recurrence": seen, "facts": found.facts}
+    )
     x.keep(
         "diagnosis.json",
         {**root_cause, "recommendations": [advice.as_dict() for advice in found.recommendations]},
@@ -28,6 +34,8 @@ async def run(recovery: Recovery) -> PhaseResult:
             Action(f"error type: {root_cause['type']}"),
             Action(f"cause: {root_cause['cause']}"),
             Action(f"affected: {', '.join(root_cause['affected_components']) or root_cause['component']}"),
+            *([Action(f"seen before: {root_cause['recurrence']['text']}")] if seen else []),
+            *([Action(f"the memory of failures was not asked: {known.problem}", ok=None)] if known.problem else []),
         ],
         root_cause=root_cause,
     )

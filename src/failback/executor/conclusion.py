@@ -54,6 +54,8 @@ async def conclude(x: Execution, opened: Outcome) -> Outcome:
     x.values.forget()
     shutil.rmtree(x.files / "scratch", ignore_errors=True)
     x.emit("execution-finished", status=result["status"], exit_code=code, rollback=result["rollback_performed"])
+    if x.target is not None:
+        await x.target.close()
     x.on_end()
     return {"exit_code": code}
 

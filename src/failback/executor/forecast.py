@@ -49,6 +49,7 @@ def forecast(loaded: LoadedPlan, home: Home) -> Forecast:
 
 async def _from_target(loaded: LoadedPlan, target: Target, values: ExecutionValues) -> tuple[str, str, list[Finding]]:
     release = values.release(loaded.plan, loaded.folder, from_revision=None)
+    await target.aim(release)
     state = await target.state()
     if state.stable is None:
         now = f"first deployment, users will reach it at {getattr(loaded.plan.target, 'listen', 'its Service')}"

@@ -51,6 +51,7 @@ def _not_opened(x: Execution, outcome: Outcome, error: FailbackError, *, refused
 
 
 async def _look(x: Execution, target: Target) -> Outcome:
+    await target.aim(x.release("Deploy"))
     repairs = await target.repair(x.journal)
     for text in repairs:
         x.emit("repaired", what=text)

@@ -54,6 +54,10 @@ class Target(Protocol):
 
     kind: str
 
+    async def aim(self, release: ReleaseSpec) -> None:
+        """What is about to be deployed, told before anything else is asked; it is only looked at."""
+        ...
+
     async def repair(self, journal: Journal) -> Sequence[str]:
         """Puts back what a reboot or crash took (supervisor, proxy, replicas of the stable revision); says what."""
         ...

@@ -19,6 +19,8 @@ PREFIX = "failback.dev"
 RECORD = f"{PREFIX}/rollout"
 FENCE = f"{PREFIX}/fence"
 SERVING = f"{PREFIX}/serving"  # the label of pods that users reach, where pods are exchanged one by one
+ROLLOUT_OF = f"{PREFIX}/rollout-of"  # the label of a workload with a record: the service's name
+EXECUTION = f"{PREFIX}/execution"  # the label of what an execution made and its rollback removes
 REVISION_OF = f"{PREFIX}/revision-of"  # the label of versioned ConfigMaps and Secrets: the name they stand for
 RECORD_VERSION = 1
 
@@ -49,6 +51,8 @@ class Record:
     created: tuple[str, ...] = ()  # "ConfigMap/web-3f2a": made by this execution, removed by its rollback
     template: Mapping[str, Any] | None = None
     plan_service: str = ""
+    launched_at: float = 0.0  # unix seconds
+    switched_at: float | None = None
     version: int = RECORD_VERSION
 
     def text(self) -> str:
@@ -73,16 +77,25 @@ def record_of(obj: Mapping[str, Any] | None) -> Record | None:
 
 def annotate(obj: Object, annotations: Mapping[str, str | None]) -> Patch:
     """Operations that set (or, with None, remove) annotations; nothing where they are so already."""
-    have = annotations_of(obj)
-    wanted = {key: value for key, value in annotations.items() if have.get(key) != value}
+    return _entries(obj, "annotations", annotations)
+
+
+def label(obj: Object, labels: Mapping[str, str | None]) -> Patch:
+    """The same for labels."""
+    return _entries(obj, "labels", labels)
+
+
+def _entries(obj: Object, where: str, entries: Mapping[str, str | None]) -> Patch:
+    have = obj["metadata"].get(where) or {}
+    wanted = {key: value for key, value in entries.items() if have.get(key) != value}
     if not wanted:
         return []
-    if obj["metadata"].get("annotations") is None:
+    if not have:
         kept = {key: value for key, value in wanted.items() if value is not None}
-        return [{"op": "add", "path": "/metadata/annotations", "value": kept}] if kept else []
+        return [{"op": "add", "path": f"/metadata/{where}", "value": kept}] if kept else []
     operations: Patch = []
     for key, value in wanted.items():
-        path = pointer("metadata", "annotations", key)
+        path = pointer("metadata", where, key)
         operations.append(
             {"op": "remove", "path": path} if value is None else {"op": "add", "path": path, "value": value}
         )
@@ -109,10 +122,15 @@ def fence_of(obj: Mapping[str, Any]) -> int | None:
     return int(text) if text and text.isdigit() else None
 
 
-def fence(obj: Object, token: int) -> Patch:
-    """Operations that write our token under the condition that nobody wrote another one meanwhile."""
+def fence(obj: Object, token: int) -> tuple[Patch, Object]:
+    """Operations that write our token under the condition that nobody wrote another one meanwhile, and the object as
+    it is after them (what comes next in the same patch has to be made for that one)."""
     have = fence_of(obj)
-    if have is None:
-        return annotate(obj, {FENCE: str(token)})
-    held = test_of(pointer("metadata", "annotations", FENCE), str(have))
-    return [held] if have == token else [held, *annotate(obj, {FENCE: str(token)})]
+    held = [] if have is None else [test_of(pointer("metadata", "annotations", FENCE), str(have))]
+    after = {**obj, "metadata": {**obj["metadata"], "annotations": {**annotations_of(obj), FENCE: str(token)}}}
+    return [*held, *annotate(obj, {FENCE: str(token)})], after
+
+
+def execution_label(execution: str) -> str:
+    """An execution's id as a label may have it: at most 63 characters."""
+    return execution if len(execution) <= 63 else execution[-63:].lstrip("._-")

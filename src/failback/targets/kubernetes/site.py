@@ -41,6 +41,7 @@ class Staged:
     desired: Desired
     checks: Mapping[str, Any]
     created_at: float
+    direct: bool = False  # a former revision: its template goes in as it is, and no manifest is applied
 
 
 class Site:
@@ -84,6 +85,12 @@ class Site:
         """Encrypted, since Secrets are among the objects."""
         text = json.dumps(asdict(staged)).encode()
         self._write(f"staged/{staged.revision}.age", pyrage.encrypt(text, [self._identity().to_public()]))
+        self._write(f"staged/{staged.execution}.revision", staged.revision.encode())
+
+    def staged_of(self, execution: str) -> Staged | None:
+        """What this execution has staged; None where it has not come so far."""
+        path = self.folder / "staged" / f"{execution}.revision"
+        return self.staged(path.read_text()) if path.exists() else None
 
     def staged(self, revision: str) -> Staged | None:
         """What `keep_staged` kept; None where it is not there."""
@@ -102,7 +109,23 @@ class Site:
         return found
 
     def forget_staged(self, revision: str) -> None:
-        (self.folder / "staged" / f"{revision}.age").unlink(missing_ok=True)
+        for path in (self.folder / "staged").glob(f"{revision}.*"):
+            path.unlink(missing_ok=True)
+        for path in (self.folder / "staged").glob("*.revision"):
+            if path.read_text() == revision:
+                path.unlink(missing_ok=True)
+
+    def keep(self, name: str, shape: Mapping[str, Any]) -> None:
+        """Keeps one JSON file beside what is staged; masked."""
+        self._write(f"staged/{name}", json.dumps(self.redactor.redact_value(dict(shape)), default=str).encode())
+
+    def kept(self, name: str) -> dict[str, Any]:
+        """What `keep` kept; empty where there is nothing."""
+        try:
+            shape = json.loads((self.folder / "staged" / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return shape if isinstance(shape, dict) else {}
 
     # Writing, fenced
 
@@ -121,8 +144,9 @@ class Site:
                     f"stops and writes nothing more.",
                     service=self.service,
                 )
-            wanted = operations_for(current)
-            return [*fence(current, token), *wanted] if wanted else []
+            held, after = fence(current, token)
+            wanted = operations_for(after)
+            return [*held, *wanted] if wanted else []
 
         changed = await self.cluster.change(kind, name, fenced)
         if fence_of(changed) == token:

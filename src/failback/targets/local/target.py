@@ -42,6 +42,9 @@ class LocalTarget:
         state = StateFile(layout.state_file, service, "").read()
         return cls(home, run_dir, service, state.listen, key_file, redactor)
 
+    async def aim(self, release: ReleaseSpec) -> None:
+        """Nothing to learn: the service's name says all about where it lives on this machine."""
+
     async def repair(self, journal: Journal) -> Sequence[str]:
         return await recovery.repair(self._site, journal)
 

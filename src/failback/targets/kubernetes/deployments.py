@@ -1,0 +1,217 @@
+"""A Deployment's way forward: dark beside the stable pods, one switch, then the user's own fields again.
+
+Promise: whatever the instant at which this process dies, and if nobody ever comes back, users are served by a full set
+of pods that had passed: no old pod may leave (`minReadySeconds` makes no new pod "available", `maxUnavailable` is 0, no
+deadline ends), and the Services name one revision by its hash.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from failback.model.errors import ReleaseError, TargetUnavailable
+from failback.targets.base import Action, Journal
+from failback.targets.kubernetes import configs, names, routing
+from failback.targets.kubernetes.cluster import Patch
+from failback.targets.kubernetes.desired import Unit
+from failback.targets.kubernetes.kinds import Object, labels_of
+from failback.targets.kubernetes.mirror import Mirror
+from failback.targets.kubernetes.names import POD_HASH
+from failback.targets.kubernetes.record import (
+    FENCE,
+    RECORD,
+    ROLLOUT_OF,
+    Moment,
+    Record,
+    annotate,
+    label,
+    record_of,
+    set_field,
+)
+from failback.targets.kubernetes.site import Site, Staged
+
+# What Kubernetes takes for "never": no new pod becomes available, and no deadline is over.
+NEVER_AVAILABLE_S = 2147483646
+NO_DEADLINE_S = 2147483647
+LEAVE_S_MAX = 120.0
+_TEMPORARY = ("strategy", "minReadySeconds", "progressDeadlineSeconds")
+
+
+async def launch(site: Site, unit: Unit, staged: Staged, live: Object, journal: Journal) -> None:
+    """Starts the new pods beside the stable ones; users stay pinned to those."""
+    record = record_of(live)
+    if record is None:
+        record = await _new_record(site, unit, staged, live)
+    if record.stable is None:
+        raise TargetUnavailable(f"{unit.told} has no ReplicaSet of its own template: it is not settled.")
+    for service in unit.services:
+        if await site.cluster.get("Service", service) is not None:
+            with journal.intent("service.pin", service=service, to=record.stable):
+                await routing.pin(site, service, staged.execution, {POD_HASH: record.stable})
+    template = (await merged(site, unit, staged, live))["spec"]["template"]
+    with journal.intent("workload.launch", workload=unit.told):
+        live = await site.change(unit.kind, unit.name, lambda current: _launch_patch(current, record, template, site))
+    new = await names.hash_when_there(site, live)
+    if new != record.stable:
+        owner = names.set_of_hash(live, await names.replica_sets(site, live), new)
+        if owner is not None:
+            await configs.give_to(site, staged.desired.configs, owner)
+
+
+async def _new_record(site: Site, unit: Unit, staged: Staged, live: Object) -> Record:
+    wanted = await merged(site, unit, staged, live)
+    return Record(
+        execution=staged.execution,
+        revision=staged.revision,
+        moment=Moment.DARK,
+        stable=await names.hash_of_template(site, live),
+        before={key: live["spec"].get(key) for key in _TEMPORARY},
+        after={key: wanted["spec"].get(key) for key in _TEMPORARY},
+        managers=tuple(live["metadata"].get("managedFields") or ()),
+        services=unit.services,
+        plan_service=site.service,
+        launched_at=time.time(),
+    )
+
+
+async def merged(site: Site, unit: Unit, staged: Staged, live: Object) -> Object:
+    """The workload as the API server itself would merge the manifest with what others own; a former revision's
+    template goes in as it is."""
+    wanted = staged.desired.workload(unit)
+    if staged.direct:
+        return {**live, "spec": {**live["spec"], "template": wanted["spec"]["template"]}}
+    return await site.cluster.apply(applicable(wanted, live), dry_run=True)
+
+
+def applicable(wanted: Object, live: Object | None) -> Object:
+    """The manifest as it is applied: `replicas` stays with who scales (an autoscaler, a person), once it runs."""
+    shape = {**wanted, "spec": {**wanted["spec"]}}
+    if live is not None and "replicas" in shape["spec"] and scaled_by_others(live):
+        del shape["spec"]["replicas"]
+    return shape
+
+
+def scaled_by_others(live: Object) -> bool:
+    """Whether `spec.replicas` was set through the scale subresource: by an autoscaler, or `kubectl scale`."""
+    return any(
+        entry.get("subresource") == "scale" and "f:replicas" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+        for entry in live["metadata"].get("managedFields") or ()
+    )
+
+
+def _launch_patch(current: Object, record: Record, template: Any, site: Site) -> Patch:
+    """Template, temporary fields and their record: one write, so that none is ever without the other."""
+    if record_of(current) is not None and current["spec"].get("minReadySeconds") == NEVER_AVAILABLE_S:
+        return []
+    return [
+        *annotate(current, {RECORD: record.text()}),
+        *label(current, {ROLLOUT_OF: site.service}),
+        *set_field(current, ("spec", "template"), template),
+        *set_field(current, ("spec", "minReadySeconds"), NEVER_AVAILABLE_S),
+        *set_field(current, ("spec", "progressDeadlineSeconds"), NO_DEADLINE_S),
+        *set_field(
+            current,
+            ("spec", "strategy"),
+            {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}},
+        ),
+    ]
+
+
+async def enough_ready(site: Site, live: Object, new: str, stable: str | None) -> None:
+    """At the cut-over, read at that moment: as many new pods ready as old ones. Raises ReleaseError."""
+    sets = await names.replica_sets(site, live)
+
+    def ready(revision_hash: str | None) -> int:
+        found = names.set_of_hash(live, sets, revision_hash) if revision_hash else None
+        return int(((found or {}).get("status") or {}).get("readyReplicas") or 0)
+
+    if ready(new) < max(1, ready(stable)):
+        raise ReleaseError(
+            f"{live['metadata']['name']}: {ready(new)} new pods are ready and {ready(stable)} serve: users were not "
+            f"switched to fewer."
+        )
+
+
+async def moved(site: Site, unit: Unit, journal: Journal, **changes: Any) -> Record:
+    """Writes how far the rollout has come into its record."""
+
+    def operations(current: Object) -> Patch:
+        record = record_of(current)
+        if record is None:
+            raise TargetUnavailable(f"{unit.told} lost its rollout record: somebody removed its annotations.")
+        return annotate(current, {RECORD: dataclasses.replace(record, **changes).text()})
+
+    with journal.intent("record.write", workload=unit.told, **{key: str(value) for key, value in changes.items()}):
+        changed = await site.change(unit.kind, unit.name, operations)
+    record = record_of(changed)
+    if record is None:
+        raise TargetUnavailable(f"{unit.told} lost its rollout record while it was written.")
+    return record
+
+
+async def give_fields_back(
+    site: Site, unit: Unit, values: Mapping[str, Any], journal: Journal, template: Any = None
+) -> Object:
+    """The user's own strategy, `minReadySeconds` and deadline, and (on the way back) the stable template: one write."""
+
+    def operations(current: Object) -> Patch:
+        found = [] if template is None else set_field(current, ("spec", "template"), template)
+        for key, value in values.items():
+            found += set_field(current, ("spec", key), value)
+        return found
+
+    with journal.intent("workload.restore", workload=unit.told, template=template is not None):
+        return await site.change(unit.kind, unit.name, operations)
+
+
+async def others_leave(site: Site, live: Object, staying: str, *, gone: bool = False) -> Action:
+    """Waits until every pod of another revision is on its way out (`gone`: is gone)."""
+
+    def left(pods: dict[str, Object]) -> list[Object]:
+        return [
+            pod
+            for pod in pods.values()
+            if labels_of(pod).get(POD_HASH) != staying
+            and (gone or "deletionTimestamp" not in pod["metadata"])
+            and labels_of(pod).get(POD_HASH)
+        ]
+
+    began = time.monotonic()
+    async with Mirror(site.cluster, "Pod", labels=names.pods_of(live)) as pods:
+        done = await pods.until(lambda objects: not left(objects), LEAVE_S_MAX)
+        remaining = [pod["metadata"]["name"] for pod in left(pods.objects)]
+    text = f"the other revision's pods leave ({time.monotonic() - began:.1f} s)"
+    if not done:
+        text = f"still there after {LEAVE_S_MAX:.0f} s: {', '.join(remaining)}"
+    return Action(text, ok=done, detail={"remaining": remaining})
+
+
+async def close_record(site: Site, unit: Unit, before: Sequence[Any]) -> None:
+    """The last write: no record, no fence, no label of ours; fields belong to whom they belonged."""
+
+    def operations(current: Object) -> Patch:
+        return [*annotate(current, {RECORD: None, FENCE: None}), *label(current, {ROLLOUT_OF: None})]
+
+    live = await site.cluster.get(unit.kind, unit.name)
+    if live is None:
+        return
+    if record_of(live) is not None:
+        live = await site.unfence(unit.kind, unit.name, operations)
+    await routing.hand_back(site, live, before)
+    await _tidy_sets(site, live)
+
+
+async def _tidy_sets(site: Site, live: Object) -> None:
+    """The controller copies a Deployment's annotations to its ReplicaSets; ours are taken away there too."""
+    if live["kind"] != "Deployment":
+        return
+
+    async def one(name: str) -> None:
+        await site.cluster.change("ReplicaSet", name, lambda current: annotate(current, {RECORD: None, FENCE: None}))
+
+    sets = await names.replica_sets(site, live)
+    await asyncio.gather(*(one(each["metadata"]["name"]) for each in sets))

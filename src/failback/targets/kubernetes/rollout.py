@@ -1,0 +1,251 @@
+"""The way forward for all workloads of a release: stage, launch in the dark, switch, finish. What differs between kinds
+of workloads stands in a module each (`deployments`, `one_by_one`)."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from failback.model.errors import ReleaseError
+from failback.model.release import Revision, RevisionState
+from failback.targets.base import Action, Journal
+from failback.targets.kubernetes import configs, deployments, jobs, names, one_by_one, routing
+from failback.targets.kubernetes.desired import Desired, Unit
+from failback.targets.kubernetes.kinds import Object, annotations_of, labels_of, told
+from failback.targets.kubernetes.record import (
+    EXECUTION,
+    RECORD,
+    ROLLOUT_OF,
+    Moment,
+    Record,
+    execution_label,
+    record_of,
+)
+from failback.targets.kubernetes.site import Site, Staged
+
+
+def stage(
+    site: Site,
+    desired: Desired,
+    checks: Mapping[str, Any],
+    execution_id: str,
+    journal: Journal,
+    *,
+    direct: bool = False,
+) -> Revision:
+    """Keeps what will be rolled out; the same execution gets the same revision again."""
+    digest = desired.digest()
+    name = f"rev-{hashlib.sha256(f'{digest} {execution_id}'.encode()).hexdigest()[:10]}"
+    staged = Staged(name, execution_id, digest, desired, dict(checks), time.time(), direct)
+    with journal.intent("revision.stage", revision=name, digest=digest):
+        site.keep_staged(staged)
+        site.remember(desired.units)
+    return as_revision(staged)
+
+
+def as_revision(staged: Staged) -> Revision:
+    """What the executor gets to know of it."""
+    replicas = sum(int(one["spec"].get("replicas", 1)) for one in staged.desired.workloads)
+    return Revision(
+        id=staged.revision,
+        digest=staged.digest,
+        state=RevisionState.STAGED,
+        replicas=replicas,
+        created_at=staged.created_at,
+        details={
+            "execution": staged.execution,
+            "workloads": [unit.told for unit in staged.desired.units],
+            "images": images_of(staged.desired),
+        },
+    )
+
+
+def images_of(desired: Desired) -> list[str]:
+    """The images that the release's workloads name."""
+    return [
+        container["image"]
+        for workload in desired.workloads
+        for container in workload["spec"]["template"]["spec"]["containers"]
+    ]
+
+
+async def launch(site: Site, staged: Staged, journal: Journal) -> None:
+    """Configuration, then Jobs, then each workload's new pods, without users."""
+    await site.lease.hold()
+    made = await configs.make(site, staged.desired.configs, staged.execution, journal)
+    await jobs.run(site, staged, journal)
+    for unit in staged.desired.units:
+        live = await site.cluster.get(unit.kind, unit.name)
+        record = record_of(live)
+        if live is None or (record is not None and record.stable is None and record.execution == staged.execution):
+            await _first(site, unit, staged, made, journal)
+        elif unit.kind == "Deployment":
+            await deployments.launch(site, unit, staged, live, journal)
+        else:
+            await one_by_one.launch(site, unit, staged, live, journal)
+
+
+async def _first(site: Site, unit: Unit, staged: Staged, made: Sequence[str], journal: Journal) -> None:
+    """A first deployment: the workload alone; its Service comes after the gate."""
+    wanted = staged.desired.workload(unit)
+    with journal.intent("workload.create", workload=unit.told):
+        live = await site.cluster.get(unit.kind, unit.name)
+        if live is None:
+            record = Record(
+                execution=staged.execution,
+                revision=staged.revision,
+                moment=Moment.DARK,
+                stable=None,
+                services=unit.services,
+                created=(*made, unit.told),
+                plan_service=site.service,
+                launched_at=time.time(),
+            )
+            shape = {**wanted, "metadata": {**wanted["metadata"]}}
+            shape["metadata"]["annotations"] = {**annotations_of(wanted), RECORD: record.text()}
+            shape["metadata"]["labels"] = {
+                **labels_of(wanted),
+                ROLLOUT_OF: site.service,
+            }
+            live = await site.cluster.apply(shape)
+    if unit.kind == "Deployment":
+        new = await names.hash_when_there(site, live)
+        owner = names.set_of_hash(live, await names.replica_sets(site, live), new)
+        await configs.give_to(site, staged.desired.configs, owner or live)
+    else:
+        await configs.give_to(site, staged.desired.configs, live)
+
+
+async def cut_over(site: Site, staged: Staged, journal: Journal) -> None:
+    """All users to the new pods. Raises ReleaseError where fewer of them are ready than serve now."""
+    for unit in staged.desired.units:
+        live, record = await _under_way(site, unit)
+        if unit.kind == "Deployment":
+            new = await names.hash_when_there(site, live)
+            await deployments.enough_ready(site, live, new, record.stable)
+        else:
+            await one_by_one.exchange_rest(site, unit, staged, journal)
+    for unit in staged.desired.units:
+        live, record = await _under_way(site, unit)
+        if record.moment is Moment.DARK:
+            await deployments.moved(site, unit, journal, moment=Moment.SWITCHED, switched_at=time.time())
+        if unit.kind == "Deployment":
+            await _switch(site, unit, staged, live, journal)
+        else:
+            await one_by_one.switch(site, unit, staged, journal)
+
+
+async def _switch(site: Site, unit: Unit, staged: Staged, live: Object, journal: Journal) -> None:
+    new = await names.hash_when_there(site, live)
+    for name in unit.services:
+        wanted = staged.desired.service(name)
+        current = await site.cluster.get("Service", name)
+        if current is None and wanted is not None:
+            with journal.intent("service.create", service=name):
+                await create_service(site, wanted, staged.execution)
+            continue
+        base, ports = await service_as_wanted(site, name, wanted)
+        with journal.intent("traffic.switch", service=name, to=new):
+            await routing.switch(site, name, {**base, names.POD_HASH: new}, ports)
+    pinned = [name for name in unit.services if routing.service_record(await site.cluster.get("Service", name))]
+    routing.must_hold(await routing.confirmed(site, pinned, names.POD_HASH, new, 1), f"{unit.told} was not switched")
+
+
+async def create_service(site: Site, wanted: Object, execution: str) -> Object:
+    """The Service of a first deployment, marked so that its rollback removes it."""
+    shape = {**wanted, "metadata": {**wanted["metadata"]}}
+    shape["metadata"]["labels"] = {**labels_of(wanted), EXECUTION: execution_label(execution)}
+    return await site.cluster.apply(shape)
+
+
+async def service_as_wanted(site: Site, name: str, wanted: Object | None) -> tuple[dict[str, str], list[Any] | None]:
+    """Selector and ports of a Service as the release wants them: merged by the API server; as they were where the
+    release has no such Service."""
+    record = routing.service_record(await site.cluster.get("Service", name))
+    if wanted is None:
+        return dict(record.selector) if record else {}, None
+    if record is None:
+        raise ReleaseError(f"Service {name} lost its rollout record: somebody removed its annotations.")
+    merged = await site.cluster.apply(wanted, dry_run=True)
+    # The dry run shows today's pins as well, where they are not the manifest's.
+    selector = {
+        key: value
+        for key, value in (merged["spec"].get("selector") or {}).items()
+        if key not in (names.POD_HASH, names.CONTROLLER_HASH) or key in (wanted["spec"].get("selector") or {})
+    }
+    return selector, list(merged["spec"].get("ports") or ())
+
+
+async def finish(site: Site, staged: Staged, journal: Journal) -> list[Action]:
+    """Baked: the old pods leave while no endpoint names them; then everything is the user's own again."""
+    actions: list[Action] = []
+    for unit in staged.desired.units:
+        actions += await finish_unit(site, unit, journal, staged, float(staged.checks.get("drain") or 0.0))
+    for other in staged.desired.others:
+        with journal.intent("object.apply", object=told(other)):
+            await site.cluster.apply(other)
+    if staged.desired.others:
+        actions.append(Action(f"applied {', '.join(told(one) for one in staged.desired.others)}"))
+    await configs.keep(site, staged.execution)
+    site.forget_staged(staged.revision)
+    return actions
+
+
+async def finish_unit(
+    site: Site, unit: Unit, journal: Journal, staged: Staged | None, drain_s: float = 0.0
+) -> list[Action]:
+    """One workload. `staged` None: on another machine, where only the record tells what was under way."""
+    live, record = await site.record(unit)
+    if live is None or record is None:
+        return []  # finished before this process was killed
+    if record.moment is not Moment.FINISHING:
+        record = await deployments.moved(site, unit, journal, moment=Moment.FINISHING)
+    actions: list[Action] = []
+    if record.stable is not None:
+        await asyncio.sleep(max(0.0, min(drain_s, (record.switched_at or 0.0) + drain_s - time.time())))
+        if unit.kind == "Deployment":
+            new = await names.hash_when_there(site, live)
+            live = await deployments.give_fields_back(site, unit, record.after, journal)
+            if new != record.stable:
+                actions.append(await deployments.others_leave(site, live, new, gone=await _shows_unready(site, unit)))
+        else:
+            actions += await one_by_one.finish(site, unit, record, journal)
+    for name in unit.services:
+        with journal.intent("service.unpin", service=name):
+            await routing.let_go(site, name, forward=True)
+    if staged is not None and not staged.direct:
+        with journal.intent("objects.apply", workload=unit.told):
+            await _apply(site, unit, staged, live)
+    with journal.intent("record.remove", workload=unit.told):
+        await deployments.close_record(site, unit, record.managers)
+    actions.append(Action(f"{unit.told}: the user's own fields and selectors are restored"))
+    return actions
+
+
+async def _apply(site: Site, unit: Unit, staged: Staged, live: Object) -> None:
+    """The manifests themselves, now that nothing of them differs from what runs but what the gate does not see."""
+    await site.cluster.apply(deployments.applicable(staged.desired.workload(unit), live))
+    for name in unit.services:
+        wanted = staged.desired.service(name)
+        if wanted is not None:
+            before = ((await site.cluster.get("Service", name)) or {}).get("metadata", {}).get("managedFields") or ()
+            await routing.hand_back(site, await site.cluster.apply(wanted), before)
+
+
+async def _shows_unready(site: Site, unit: Unit) -> bool:
+    """Whether a Service names pods that are on their way out as well: they must be gone before it is let go."""
+    for name in unit.services:
+        service = await site.cluster.get("Service", name)
+        if service is not None and service["spec"].get("publishNotReadyAddresses"):
+            return True
+    return False
+
+
+async def _under_way(site: Site, unit: Unit) -> tuple[Object, Record]:
+    live, record = await site.record(unit)
+    if live is None or record is None:
+        raise ReleaseError(f"{unit.told} has no rollout under way: it was deleted, or its record was removed.")
+    return live, record

@@ -83,7 +83,7 @@ def compile_into(binary: Binary, path: Path) -> None:
     done = subprocess.run(command, cwd=binary.module, env=env, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         unfinished.unlink(missing_ok=True)
-        raise CannotRunError(f"compiling {binary.name} failed:\n{done.stderr[-3000:]}")
+        raise RuntimeError(f"compiling {binary.name} failed:\n{done.stderr[-3000:]}")
     unfinished.rename(path)
     print(f"testbed: {binary.name} compiled in {time.monotonic() - began:.0f} s", file=sys.stderr)
     remove_old(binary)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from testbed.settings import CONTAINERD_SOCKET, HOME, CannotRunError
+from testbed.settings import CONTAINERD_SOCKET, HOME
 
 CTR = ("ctr", f"--address={CONTAINERD_SOCKET}", "--namespace=k8s.io")
 
@@ -103,7 +103,7 @@ def ctr(*arguments: str) -> str:
     """containerd's own client, on the images that Kubernetes sees."""
     done = subprocess.run([*CTR, *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise CannotRunError(f"ctr {' '.join(arguments[:2])} failed: {done.stderr.strip() or done.stdout.strip()}")
+        raise RuntimeError(f"ctr {' '.join(arguments[:2])} failed: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout
 
 
@@ -118,7 +118,7 @@ def make(image: Image) -> str:
     (HOME / "tmp").mkdir(parents=True, exist_ok=True)
     for folder in image.layers:
         if not folder.is_dir():
-            raise CannotRunError(f"{folder} is not a folder: an image is made from folders that hold its files")
+            raise RuntimeError(f"{folder} is not a folder: an image is made from folders that hold its files")
     with tempfile.TemporaryDirectory(dir=HOME / "tmp") as scratch:
         archive = Path(scratch) / "image.tar"
         write_archive(image, archive, Path(scratch))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from testbed import processes
 from testbed.processes import Process
-from testbed.settings import BIN, CGROUP, HOME, NODE_ADDRESS
+from testbed.settings import BIN, CGROUP, CGROUP_PREFIX, HOME, NODE_ADDRESS
 
 HOLDER = "namespaces"
 CGROUPS = Path("/sys/fs/cgroup")
@@ -43,6 +43,35 @@ exec {pause}
 def holder() -> Process | None:
     """The process that holds the namespaces, if the cluster has any."""
     return processes.recorded(HOLDER)
+
+
+def strays() -> list[Process]:
+    """Holders that nobody recorded: `up` was killed between making the namespaces and writing it down."""
+
+    def is_holder(pid: int, arguments: list[str]) -> bool:
+        ours = any(str(BIN / "pause") in argument for argument in arguments)
+        return ours and _is_first_of_its_namespace(pid)
+
+    return processes.find(is_holder)
+
+
+def _is_first_of_its_namespace(pid: int) -> bool:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    ids = next((line.split()[1:] for line in lines if line.startswith("NSpid:")), [])
+    return len(ids) > 1 and ids[-1] == "1"
+
+
+def inside(command: Sequence[str]) -> Process | None:
+    """The process of the node with exactly this command line, recorded or not."""
+    held_by = holder()
+    if not held_by:
+        return None
+    home = Path(f"/proc/{held_by.pid}/ns/pid").readlink()
+
+    def is_ours(pid: int, arguments: list[str]) -> bool:
+        return arguments == list(command) and Path(f"/proc/{pid}/ns/pid").readlink() == home
+
+    return next(iter(processes.find(is_ours)), None)
 
 
 def create() -> Process:
@@ -91,6 +120,11 @@ def hierarchies() -> list[Path]:
     if (CGROUPS / "cgroup.controllers").exists():
         return [CGROUPS]
     return [path for path in CGROUPS.iterdir() if (path / "cgroup.procs").exists() and not path.is_symlink()]
+
+
+def other_testbeds() -> bool:
+    """Whether a testbed with another home runs on this machine: each has a cgroup."""
+    return any(path.name != CGROUP for hierarchy in hierarchies() for path in hierarchy.glob(f"{CGROUP_PREFIX}*"))
 
 
 def create_cgroups() -> None:

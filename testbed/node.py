@@ -37,7 +37,8 @@ NEEDED = {
     "/usr/bin/python3.11": "python3.11",
     "/usr/lib/cni/ptp": "containernetworking-plugins",
 }
-# The kubelet sets these for the whole machine; `down` gives back what was there.
+# A kubelet sets these for the whole machine; the last `down` gives back what was there before the first `up`.
+KERNEL_SETTINGS_BEFORE = Path("/run/failback-testbed-kernel-settings.json")
 KERNEL_SETTINGS = ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops")
 LOG_BYTES_MAX = 50_000_000
 
@@ -134,18 +135,21 @@ def cut_log(name: str) -> None:
 
 
 def remember_kernel_settings() -> None:
-    values = {name: (Path("/proc/sys") / name).read_text().strip() for name in KERNEL_SETTINGS}
-    (HOME / "kernel-settings.json").write_text(json.dumps(values))
+    """What was there before the first kubelet; another testbed may have written it down already."""
+    if not KERNEL_SETTINGS_BEFORE.exists():
+        values = {name: (Path("/proc/sys") / name).read_text().strip() for name in KERNEL_SETTINGS}
+        KERNEL_SETTINGS_BEFORE.write_text(json.dumps(values))
 
 
-def restore_kernel_settings() -> None:
-    """Those that were remembered; a machine that does not let us write them did not let the kubelet either."""
-    path = HOME / "kernel-settings.json"
-    if not path.exists():
-        return
-    for name, value in json.loads(path.read_text()).items():
-        with contextlib.suppress(OSError):
-            (Path("/proc/sys") / name).write_text(value)
+def give_back_machine() -> None:
+    """What belongs to the whole machine: the kernel's settings and the kubelet's mount point."""
+    if KERNEL_SETTINGS_BEFORE.exists():
+        for name, value in json.loads(KERNEL_SETTINGS_BEFORE.read_text()).items():
+            with contextlib.suppress(OSError):  # what we may not write, the kubelet could not write either
+                (Path("/proc/sys") / name).write_text(value)
+        KERNEL_SETTINGS_BEFORE.unlink()
+    with contextlib.suppress(OSError):  # not there, or in use by a kubelet of the machine's own
+        Path("/var/lib/kubelet").rmdir()
 
 
 def down() -> None:
@@ -162,10 +166,12 @@ def clean() -> list[Path]:
     for part in reversed(parts.parts()):
         if running := processes.recorded(part.name):
             running.end()
-    if held_by := namespaces.holder():
-        held_by.end()
+    for held_by in (namespaces.holder(), *namespaces.strays()):
+        if held_by:
+            held_by.end()
     left = namespaces.remove_cgroups()
-    restore_kernel_settings()
+    if not namespaces.other_testbeds():
+        give_back_machine()
     for path in HOME.iterdir():
         if path.name in ("lock", "logs"):
             continue
@@ -173,6 +179,4 @@ def clean() -> list[Path]:
             shutil.rmtree(path)
         else:
             path.unlink()
-    with contextlib.suppress(OSError):
-        Path("/var/lib/kubelet").rmdir()  # the mount point, unless it was there and in use
     return left

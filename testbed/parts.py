@@ -221,6 +221,9 @@ def start(part: Part) -> bool:
     """Starts it unless it runs; says whether it did."""
     if processes.recorded(part.name):
         return False
+    if running := namespaces.inside(part.command):  # whoever started it was killed before it wrote that down
+        processes.record(part.name, running)
+        return False
     if part.name == "containerd":
         CONTAINERD_SOCKET.unlink(missing_ok=True)
     # A fixed PATH: CNI plugins and iptables are in /usr/sbin. The user's proxies and locale are not the cluster's.

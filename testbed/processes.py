@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +75,19 @@ def record(name: str, found: Process) -> None:
     unfinished = PROCESSES / f"{name}.unfinished"
     unfinished.write_text(json.dumps({"pid": found.pid, "started": found.started}))
     unfinished.rename(PROCESSES / f"{name}.json")
+
+
+def find(is_wanted: Callable[[int, list[str]], bool]) -> list[Process]:
+    """Living processes whose id and command line are the wanted ones."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            arguments = (folder / "cmdline").read_text(errors="replace").rstrip("\0").split("\0")
+            if arguments != [""] and is_wanted(int(folder.name), arguments) and (one := process(int(folder.name))):
+                found.append(one)
+        except OSError:
+            continue  # it has ended meanwhile
+    return found
 
 
 def start(name: str, command: Sequence[str], env: Mapping[str, str] | None = None) -> Process:

@@ -22,7 +22,8 @@ KUBECONFIGS = HOME / "kubeconfigs"
 ADMIN_KUBECONFIG = KUBECONFIGS / "admin"
 CONTAINERD_SOCKET = HOME / "containerd.sock"
 
-CGROUP = "failback-testbed-" + hashlib.sha256(str(HOME).encode()).hexdigest()[:8]
+CGROUP_PREFIX = "failback-testbed-"
+CGROUP = CGROUP_PREFIX + hashlib.sha256(str(HOME).encode()).hexdigest()[:8]
 """One cgroup per home: two testbeds on a machine do not meet."""
 
 NODE_NAME = "testbed"

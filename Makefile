@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Marks a finished set-up; made anew when what it depends on changes.
 READY := $(VENV)/.ready
 
-.PHONY: demo example test lint types bench reference clean help
+.PHONY: demo example test test-cluster lint types bench reference clean help
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -21,12 +21,18 @@ example: $(READY)
 ## make test       set up, then lint, types and every test
 test: $(READY) lint
 	$(BIN)/python tools/prepare_tests.py
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not cluster" $(PYTEST_ARGS)
+	$(BIN)/python tools/cluster_tests.py $(PYTEST_ARGS)
+
+## make test-cluster   only the tests that need a cluster, on the testbed
+test-cluster: $(READY)
+	$(BIN)/python tools/prepare_tests.py
+	$(BIN)/python tools/cluster_tests.py $(PYTEST_ARGS)
 
 ## make lint       ruff, mypy --strict, the arrows of the house, the generated reference
 lint: $(READY)
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check src tests bench tools examples
+	$(BIN)/ruff format --check src tests bench tools testbed examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python tools/make_reference.py --check

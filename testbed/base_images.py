@@ -25,7 +25,7 @@ from testbed.build import digest_of
 from testbed.images import Image, digests, full_name, make, push
 from testbed.settings import HOME, OPEN_REGISTRY, SOURCES
 
-PYTHON = Path("/usr/bin/python3.11")
+PYTHON = Path("/usr/bin/python3").resolve()  # the name of its library has its version
 UNPRIVILEGED = "65532:65532"
 
 

@@ -34,7 +34,7 @@ NEEDED = {
     "unshare": "util-linux",
     "openssl": "openssl",
     "node": "nodejs",
-    "/usr/bin/python3.11": "python3.11",
+    "/usr/bin/python3": "python3",
     "/usr/lib/cni/ptp": "containernetworking-plugins",
 }
 # A kubelet sets these for the whole machine; the last `down` gives back what was there before the first `up`.

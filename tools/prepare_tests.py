@@ -18,10 +18,29 @@ NEEDED = {
     "tmux": "/usr/bin/tmux",
 }
 
+# The testbed's; elsewhere than on Linux as root it is not used.
+FOR_TESTBED = {
+    "etcd-server": "/usr/bin/etcd",
+    "containerd": "/usr/bin/containerd",
+    "runc": "/usr/sbin/runc",
+    "containernetworking-plugins": "/usr/lib/cni/ptp",
+    "docker-registry": "/usr/bin/docker-registry",
+    "buildah": "/usr/bin/buildah",
+    "iptables": "/usr/sbin/iptables",
+    "conntrack": "/usr/sbin/conntrack",
+    "iproute2": "/usr/sbin/ip",
+    "openssl": "/usr/bin/openssl",
+    "python3": "/usr/lib/python3.*/http/server.py",
+    "nodejs": "/usr/bin/node",
+}
+
 
 def missing() -> list[str]:
     """Packages whose file is not there."""
-    return [package for package, pattern in NEEDED.items() if not any(Path("/").glob(pattern.removeprefix("/")))]
+    needed = {**NEEDED, **(FOR_TESTBED if sys.platform == "linux" and os.geteuid() == 0 else {})}
+    if shutil.which("node"):
+        needed.pop("nodejs", None)
+    return [package for package, pattern in needed.items() if not any(Path("/").glob(pattern.removeprefix("/")))]
 
 
 def main() -> int:

@@ -1,0 +1,38 @@
+"""What all tests share: where those that need a cluster run, and where they don't."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.support import Cluster
+
+
+def why_no_cluster(selected: str) -> str:
+    """Empty when the tests may use the cluster that KUBECONFIG names. A KUBECONFIG alone is no consent: it may be
+    production, and the tests make and delete things."""
+    if not os.environ.get("FAILBACK_TESTBED") and "cluster" not in selected:
+        return "needs a cluster: testbed/up, then testbed/run python -m pytest -m cluster (docs/how-to/testbed.md)"
+    if not os.environ.get("KUBECONFIG"):
+        return "needs a cluster: KUBECONFIG names none"
+    if not shutil.which("kubectl"):
+        return "needs a cluster: kubectl is not on PATH"
+    return ""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    reason = why_no_cluster(config.getoption("markexpr"))
+    for item in items:
+        if reason and item.get_closest_marker("cluster"):
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """A namespace of this test's own on the real cluster; deleted afterwards with everything in it."""
+    made = Cluster.with_new_namespace()
+    yield made
+    made.delete_namespace()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from testbed import images, namespaces, node, parts, processes
+from testbed import peers as peer_tools
 from testbed.settings import (
     ADMIN_KUBECONFIG,
     BIN,
@@ -87,9 +88,10 @@ def enter() -> None:
 
 def environment() -> dict[str, str]:
     """What a command inside needs on top of the caller's environment."""
+    peers_built = [str(folder) for folder in peer_tools.folders_on_path()]
     return {
         "KUBECONFIG": str(ADMIN_KUBECONFIG),
-        "PATH": f"{BIN}:{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin",
+        "PATH": ":".join([str(BIN), *peers_built, os.environ.get("PATH", "/usr/bin:/bin"), "/usr/sbin:/sbin"]),
         "FAILBACK_TESTBED": str(SOURCES),
         "CONTAINERS_STORAGE_CONF": str(HOME / "storage.conf"),
         "CONTAINERS_REGISTRIES_CONF": str(HOME / "registries.conf"),
@@ -149,6 +151,24 @@ def part(arguments: Sequence[str]) -> int:
         if given.action in ("start", "restart"):
             parts.start(all_parts[given.name])
             parts.wait_until_ready(all_parts[given.name])
+        return 0
+
+    return command(work)
+
+
+def peers(arguments: Sequence[str]) -> int:
+    """testbed/peers [NAME...]: builds the tools of the head-to-head bench; prints the folder of each."""
+    known = {peer.name: peer for peer in peer_tools.ALL}
+    parser = argparse.ArgumentParser(prog="testbed/peers", description="Builds the tools of the head-to-head bench.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(known)}; all without one")
+    given = parser.parse_args(arguments)
+    unknown = [name for name in given.names if name not in known]
+    if unknown:
+        parser.error(f"there is no {', '.join(unknown)}: known are {', '.join(known)}")
+
+    def work() -> int:
+        for name in given.names or known:
+            print(f"{name} {known[name].version} {peer_tools.build(known[name])}")
         return 0
 
     return command(work)

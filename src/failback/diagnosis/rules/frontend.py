@@ -1,0 +1,205 @@
+"""TypeScript, bundlers and the scripts of package.json."""
+
+from __future__ import annotations
+
+import re
+
+from failback.diagnosis.recommend import commit, high
+from failback.diagnosis.rule import Hit, Hypothesis, line_rule, quoted
+from failback.diagnosis.rules.compilers import repair
+from failback.model.diagnosis import FailureType
+
+
+@line_rule(
+    "typescript",
+    "error ts|- error",
+    r"(?P<file>[\w./@-]+\.(?:tsx?|mts|cts|vue|jsx?))[(:](?P<line>\d+)[,:]\d+\)?(?:: | - )error (?P<code>TS\d+): (?P<what>.+)|error (?P<code2>TS\d+): (?P<what2>.+)",
+    source="tsc's TS codes",
+)
+def typescript(hit: Hit) -> Hypothesis | None:
+    """TypeScript that does not compile."""
+    file, line, what, code = (
+        hit.get("file"),
+        hit.get("line"),
+        hit.get("what") or hit.get("what2"),
+        hit.get("code") or hit.get("code2"),
+    )
+    module = re.search(r"Cannot find module '([^']+)'", what) or re.search(
+        r"declaration file for module '([^']+)'", what
+    )
+    if module and not module.group(1).startswith("."):
+        name = module.group(1)
+        package = (
+            "/".join(name.split("/")[:2]) if name.startswith("@") and not name.startswith("@/") else name.split("/")[0]
+        )
+        return Hypothesis(
+            FailureType.BUILD_FAILURE if "declaration" in what else FailureType.MISSING_DEPENDENCY,
+            f"TypeScript does not find the module {name} in {file}:{line} ({code}): {quoted(what)}",
+            0.88,
+            (
+                high(
+                    f"Install {package} or its types",
+                    f"Add {package} (or @types/{package}) to package.json and install again, or correct the path in tsconfig.json",
+                    f"npm install {package} && npm install --save-dev @types/{package}",
+                ),
+            ),
+            names=(package, file),
+        )
+    kind = FailureType.QUALITY_VIOLATION if hit.scene.step_type == "quality" else FailureType.BUILD_FAILURE
+    return Hypothesis(
+        kind,
+        f"TypeScript error {code} in {hit.scene.in_release(file) or 'the project'}{f':{line}' if line else ''}: {quoted(what)}",
+        0.94,
+        repair(
+            hit.scene,
+            file or "tsconfig.json",
+            line,
+            what,
+            f"Correct the type, property or import at this line ({code})",
+        ),
+        names=(hit.scene.in_release(file),),
+    )
+
+
+@line_rule(
+    "bundler-resolve",
+    "module not found|can't resolve|could not resolve|failed to resolve|rollup failed|unresolved import|is not exported by|cannot resolve",
+    r"(?:Can't resolve|Could not resolve|Failed to resolve(?: import| entry for package)?|Rollup failed to resolve import|Cannot resolve(?: module)?) ['\"](?P<module>[^'\"]+)['\"](?: (?:in|from) ['\"](?P<from>[^'\"]+)['\"])?|['\"](?P<name>\w+)['\"] is not exported by ['\"](?P<by>[^'\"]+)['\"]",
+    source="webpack, Vite, Rollup, esbuild, Parcel",
+)
+def bundler(hit: Hit) -> Hypothesis | None:
+    """A bundler that does not find an import."""
+    scene, module = hit.scene, hit.get("module")
+    above = hit.document.window(hit.index, 4, 4)
+    entry = re.search(
+        r"(?:ERROR in |file: |> |^)(\.?/?[\w./@-]+\.(?:jsx?|tsx?|mjs|vue|svelte|s?css|less))", above, re.MULTILINE
+    )
+    importer = scene.in_release(entry.group(1)) if entry else scene.in_release(hit.get("from"))
+    if hit.get("name"):
+        return Hypothesis(
+            FailureType.BUILD_FAILURE,
+            f"{hit.get('name')} is not exported by {hit.get('by')}, imported in {importer or hit.get('by')}: {hit.line}",
+            0.9,
+            (
+                high(
+                    f"Correct the import of {hit.get('name')}",
+                    f"Export {hit.get('name')} from {hit.get('by')}, import the name that exists, or use the version that has it",
+                    f"import {{ {hit.get('name')} }} from '{hit.get('by')}'",
+                ),
+            ),
+            names=(hit.get("by"),),
+        )
+    if module.startswith((".", "/", "@/", "~/", "src/")):
+        return Hypothesis(
+            FailureType.BUILD_FAILURE,
+            f"The import {module} in {importer or 'the sources'} cannot be resolved (file not found): {quoted(above) if importer and importer not in hit.line else hit.line}",
+            0.93,
+            (
+                high(
+                    f"Correct the path {module} in {importer or 'the import'}",
+                    f"No file matches {module}: correct the spelling and upper and lower case (Linux distinguishes them: Header and header are two names), or create, add and commit the file",
+                    f"git ls-files | grep -i '{module.rsplit('/', 1)[-1]}'",
+                ),
+                commit(importer or ".", "Correct the import"),
+            ),
+            names=(importer, module),
+        )
+    package = "/".join(module.split("/")[:2]) if module.startswith("@") else module.split("/")[0]
+    core = package in (
+        "crypto",
+        "stream",
+        "buffer",
+        "path",
+        "fs",
+        "http",
+        "https",
+        "os",
+        "util",
+        "zlib",
+        "assert",
+        "url",
+        "vm",
+        "process",
+    )
+    if core:
+        return Hypothesis(
+            FailureType.BUILD_FAILURE,
+            f"The Node.js core module {package} is not available in a browser bundle (webpack 5 has no polyfill), imported in {importer}: {hit.line}",
+            0.88,
+            (
+                high(
+                    f"Provide a fallback for {package}",
+                    "Set resolve.fallback in the bundler's configuration, or do not use it in the browser",
+                    f"resolve: {{ fallback: {{ {package}: require.resolve('{package}-browserify') }} }}",
+                ),
+            ),
+            names=(package,),
+        )
+    return Hypothesis(
+        FailureType.MISSING_DEPENDENCY,
+        f"The package {package} is not installed (import {module} in {importer or 'the sources'} cannot be resolved, not found): {hit.line}",
+        0.86,
+        (
+            high(
+                f"Install {package}",
+                f"Add {package} to the dependencies in package.json and the lock file, then install again",
+                f"npm install --save {package}",
+            ),
+            commit("package.json package-lock.json", f"Add {package}"),
+        ),
+        names=(package,),
+    )
+
+
+@line_rule(
+    "source-syntax",
+    "syntaxerror|unexpected token|parsing error|module parse failed|unterminated|syntax error|module build failed|transform failed",
+    r"(?:Module parse failed|Module build failed[^:]*|Transform failed with \d+ errors?|SyntaxError|ERROR): (?P<what>(?:/?[\w./@-]+: )?(?:Unexpected|Unterminated|Missing|Expected|Invalid|Identifier|Support for)[^\n]*)|(?P<file>[\w./@-]+\.(?:[cm]?[jt]sx?|vue|s?css|less|svelte)):(?P<line>\d+):\d+: (?:ERROR|error): (?P<what2>.+)|\[postcss\] (?P<what3>.+)|SassError: (?P<what4>.+)",
+    source="Babel, acorn, esbuild, PostCSS, Sass",
+)
+def source_syntax(hit: Hit) -> Hypothesis | None:
+    """Frontend sources that do not parse."""
+    if hit.document.role != "step" or "JSON" in hit.line:
+        return None
+    what = hit.get("what") or hit.get("what2") or hit.get("what3") or hit.get("what4")
+    around = hit.document.window(hit.index, 3, 6)
+    place = re.search(r"([\w./@-]+\.(?:[cm]?[jt]sx?|vue|s?css|less|svelte|json))(?::| \(|\()?(\d+)?", around)
+    file, line = (
+        (hit.get("file") or (place.group(1) if place else "")),
+        hit.get("line") or (place.group(2) or "" if place else ""),
+    )
+    spot = re.search(r"\((\d+):\d+\)", around)
+    line = line or (spot.group(1) if spot else "")
+    return Hypothesis(
+        FailureType.BUILD_FAILURE,
+        f"Syntax error in {hit.scene.in_release(file) or 'the sources'}{f' line {line}' if line else ''}: {quoted(what)}",
+        0.88,
+        repair(hit.scene, file, line, what, "Correct the syntax, or add the loader or plugin for this kind of file"),
+        names=(hit.scene.in_release(file),),
+    )
+
+
+@line_rule(
+    "npm-script",
+    "npm err|npm error|missing script|elifecycle|command failed with exit code",
+    r"Missing script: \"?(?P<script>[\w:-]+)|npm (?:ERR!|error) (?:code )?ELIFECYCLE|Command \"(?P<yarn>[\w:-]+)\" not found|ERR_PNPM_NO_SCRIPT.*?(?P<pnpm>[\w:-]+)$",
+    source="npm, yarn and pnpm run",
+)
+def npm_script(hit: Hit) -> Hypothesis | None:
+    """A script that package.json does not have."""
+    name = hit.get("script") or hit.get("yarn") or hit.get("pnpm")
+    if not name:
+        return None
+    return Hypothesis(
+        FailureType.BUILD_FAILURE if hit.scene.step_type != "deploy" else FailureType.BAD_COMMAND,
+        f"package.json has no script {name}: {hit.line}",
+        0.92,
+        (
+            high(
+                f"Add the script {name} to package.json",
+                f'Define "{name}" under scripts in package.json, or correct the command',
+                f"npm pkg set scripts.{name}='node server.js'",
+            ),
+        ),
+        names=("package.json", name),
+    )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
-from failback.diagnosis.kube import condition, container_states, event_warnings
+from failback.diagnosis.asked import answers
+from failback.diagnosis.kube import condition, container_states, event_warnings, text
 from failback.diagnosis.scene import Scene
+from failback.facts.traces import Trace
 
-_ANSWERED = re.compile(r"^HTTP/[\d.]+ (\d{3})|(?:->|=>|status(?: code)?:?) ?(\d{3})\b", re.MULTILINE)
+_HARMLESS_EVENTS = frozenset(
+    ["Unhealthy", "FailedScheduling", "BackOff", "FailedMount", "DNSConfigForming", "FailedToUpdateEndpoint", "ProbeWarning", "FailedGetResourceMetric", "FailedComputeMetricsReplicas", "SandboxChanged", "FailedAttachVolume", "NetworkNotReady"]
+)  # fmt: skip
 
 
 def is_healthy(scene: Scene) -> bool:
@@ -17,40 +19,59 @@ def is_healthy(scene: Scene) -> bool:
         return False
     if evidence.failed_step is None:
         return True
-    answers = [int(a or b) for a, b in _ANSWERED.findall(evidence.step_output)]
-    signs = (
-        bool(evidence.pods),
-        bool(evidence.probes),
-        bool(answers),
-        evidence.exit_code == 0,
-        any(replica.lived_s for replica in evidence.replicas),
-    )
-    return any(signs)
+    if any(answer.good for answer in answers(scene)):
+        return True
+    if _ended_in_error(scene):
+        return False
+    return bool(evidence.pods) or evidence.exit_code == 0 or any(replica.lived_s for replica in evidence.replicas)
 
 
 def _failed(scene: Scene) -> bool:
     evidence = scene.evidence
-    answers = [int(a or b) for a, b in _ANSWERED.findall(evidence.step_output)]
+    ready = bool(evidence.pods) and all(_pod_works(pod) for pod in evidence.pods)
+    asked = [
+        answer for answer in answers(scene) if not (ready and answer.probe in ("readiness", "liveness", "startup"))
+    ]
     return (
         evidence.exit_code not in (None, 0)
         or evidence.api_error is not None
         or bool(evidence.verdict_rule)
         or evidence.timed_out_after_s is not None
-        or any(not probe.passed for probe in evidence.probes)
-        or any(code >= 400 for code in answers)
+        or _answers_failed([answer.good for answer in asked if answer.good or answer.bad])
         or any(r.exit_code or r.signal or r.oom_killed or r.restarts for r in evidence.replicas)
-        or any(_pod_failed(pod) for pod in evidence.pods)
-        or (bool(event_warnings(evidence.events)) and not evidence.pods)
-    )
+        or any(not _pod_works(pod) for pod in evidence.pods)
+        or (not ready and bool(event_warnings(evidence.events)))
+        or any(text(event, "reason") not in _HARMLESS_EVENTS and text(event, "involvedObject", "kind") in ("ReplicaSet", "Job", "Node", "PersistentVolumeClaim") for event in event_warnings(evidence.events))
+    )  # fmt: skip
 
 
-def _pod_failed(pod: object) -> bool:
+def _answers_failed(good: list[bool]) -> bool:
+    """Requests that fail first and succeed in the end are a start, the other way round is a failure."""
+    if not good or all(good):
+        return False
+    first = good.index(True) if True in good else len(good)
+    return not all(good[first:]) or first == len(good)
+
+
+def _pod_works(pod: object) -> bool:
+    """Ready (or ended well), and not started again and again. One restart may happen to a healthy release."""
     phase = condition(pod, "phase")
     if phase == "Succeeded":
-        return False
-    states = container_states(pod)
-    if phase == "Failed" or any(
-        state.waiting or state.failed or state.restarts or state.last_reason for state in states
-    ):
         return True
-    return condition(pod, "Ready") == "False" or condition(pod, "PodScheduled") == "False"
+    states = container_states(pod)
+    if phase == "Failed" or any(state.waiting or state.failed for state in states):
+        return False
+    if any(state.restarts > 1 or state.last_reason == "OOMKilled" for state in states):
+        return False
+    if condition(pod, "Ready"):
+        return condition(pod, "Ready") == "True"
+    return bool(states) and all(state.ready or state.init for state in states)
+
+
+def _ended_in_error(scene: Scene) -> bool:
+    """A log that ends in a trace belongs to a process that did not come up, whatever its exit code says."""
+    return any(_ends(trace, len(document.lines)) for document in scene.logs for trace in document.traces)
+
+
+def _ends(trace: Trace, lines: int) -> bool:
+    return trace.end >= lines - 3

@@ -40,6 +40,9 @@ _DEPRECATION = re.compile(
 )
 
 
+_PROBE_LINE = re.compile(r"curl: \(\d+\)|\bprobe\b|\bGET (?:https?://|/)|readiness|health ?check|smoke", re.IGNORECASE)
+
+
 class Scene:
     """One failure as the rules see it; everything is computed once and nothing is changed."""
 
@@ -51,6 +54,8 @@ class Scene:
         step = evidence.failed_step
         self.step_type = step.type.lower() if step else ""
         self.step_name = step.name if step else ""
+        self.statements: tuple[Any, ...] | None = None  # what the infrastructure says, read once by `statements()`
+        self.answers: tuple[Any, ...] | None = None  # requests and how they ended, read once by `answers()`
 
     @cached_property
     def logs(self) -> tuple[Document, ...]:
@@ -89,6 +94,14 @@ class Scene:
     def is_foreign(self, document: Document, index: int) -> bool:
         """True for a line whose words were written by a caller: a request's record."""
         return document.role != "step" and is_access_line(document.lines[index])
+
+    def is_probe_line(self, document: Document, index: int) -> bool:
+        """True for what a deployment step printed of a request to the service itself: not a dependency's answer."""
+        return (
+            document.role == "step"
+            and self.step_type == "deploy"
+            and _PROBE_LINE.search(document.lines[index]) is not None
+        )
 
     def is_handled(self, document: Document, index: int) -> bool:
         """True when the line, or the one after it, says that the program went on."""

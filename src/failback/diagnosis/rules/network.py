@@ -173,6 +173,8 @@ def _reach_fixes(scene: Scene, kind: str, host: str, port: str) -> tuple[Recomme
 def refused(hit: Hit) -> Hypothesis | None:
     """Nobody listens there, or no way leads there."""
     line, low = hit.line, hit.line.lower()
+    if hit.scene.is_probe_line(hit.document, hit.index):
+        return None
     if any(
         word in low
         for word in (
@@ -270,6 +272,8 @@ def unresolved(hit: Hit) -> Hypothesis | None:
 def timed_out(hit: Hit) -> Hypothesis | None:
     """It does not answer in time."""
     low = hit.line.lower()
+    if hit.scene.is_probe_line(hit.document, hit.index):
+        return None
     if any(
         word in low
         for word in (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from failback.diagnosis.health import is_healthy
 from failback.diagnosis.rank import ranked
-from failback.diagnosis.rule import Hypothesis
+from failback.diagnosis.rule import Hypothesis, quoted
 from failback.diagnosis.rules import RULES
 from failback.diagnosis.scene import Scene
 from failback.diagnosis.unknown import unknown
@@ -32,7 +32,7 @@ def diagnose(evidence: Evidence) -> Diagnosis:
     best, confidence = order[0]
     return Diagnosis(
         type=best.type,
-        cause=_sentence(best.cause),
+        cause=_sentence(best.cause + _context(best)),
         component=best.component or evidence.service or scene.step_name,
         confidence=confidence,
         affected_components=best.affected,
@@ -61,6 +61,20 @@ def _named(hypothesis: Hypothesis, rule: str) -> Hypothesis:
     from dataclasses import replace
 
     return replace(hypothesis, rule=rule)
+
+
+def _context(best: Hypothesis) -> str:
+    """What the trace adds to the cause: the message of the error it was reported as, and the own line of code."""
+    trace = best.document.trace_at(best.index) if best.document else None
+    if trace is None:
+        return ""
+    added = ""
+    outer, frame = trace.outer, trace.own_frame()
+    if outer is not trace.root and outer.message and outer.message[:60] not in best.cause:
+        added += f"; it was reported as {outer.name}: {quoted(outer.message, 160)}"
+    if frame and frame.code and frame.code[:40] not in best.cause:
+        added += f"; the line is `{quoted(frame.code, 110)}`"
+    return added
 
 
 def _sentence(text: str) -> str:

@@ -15,6 +15,7 @@ DEPRECATION_FACTOR = 0.3
 CHANGED_BONUS = 0.05  # the release changed what the hypothesis speaks of
 FATAL_BONUS = 0.03  # stands in the last trace of a process that died
 STATED_BONUS = 0.02
+BLOCK_GAP_LINES = 4
 RIVAL_MARGIN = 0.06
 RIVAL_COST = 0.08  # another type is nearly as likely
 
@@ -68,7 +69,17 @@ def _standing(document: Document, index: int, scene: Scene) -> float:
 def _is_fatal(document: Document, index: int, scene: Scene) -> bool:
     if scene.evidence.exit_code in (None, 0) and not any(r.exit_code for r in scene.evidence.replicas):
         return False
-    return bool(document.traces) and document.traces[-1].start <= index
+    return bool(document.traces) and _last_block(document) <= index
+
+
+def _last_block(document: Document) -> int:
+    """Where the last trace begins, or the first of several that were printed one after the other (Node.js prints two)."""
+    start = document.traces[-1].start
+    for trace in reversed(document.traces[:-1]):
+        if start - trace.end > BLOCK_GAP_LINES:
+            break
+        start = trace.start
+    return start
 
 
 def _changed(name: str, scene: Scene) -> bool:

@@ -161,10 +161,13 @@ def placed(hypothesis: Hypothesis, document: Document, index: int, scene: Scene)
     )
 
 
-def quoted(line: str, chars_max: int = 240) -> str:
-    """A line as a part of a sentence: one space between words, bounded."""
+def quoted(line: str, chars_max: int = 300) -> str:
+    """A line as a part of a sentence: one space between words, bounded; of a long one the beginning and the end."""
     line = " ".join(line.split())
-    return line if len(line) <= chars_max else line[: chars_max - 3] + "..."
+    if len(line) <= chars_max:
+        return line
+    tail = chars_max * 2 // 5
+    return f"{line[: chars_max - tail - 5]} ... {line[-tail:]}"
 
 
 def _lines_with(document: Document, anchors: tuple[str, ...]) -> list[int]:

@@ -100,7 +100,7 @@ def _json_record(line: str) -> list[str] | None:
     head = " ".join(part for part in (_level_of(record), message) if part)
     if detail and detail not in message and detail not in stack:
         head = f"{head}: {detail}" if head else detail
-    return [part[:LINE_CHARS_MAX] for part in [head, *stack.splitlines()[:200]] if part]
+    return [part[:LINE_CHARS_MAX] for part in [*head.splitlines()[:200], *stack.splitlines()[:200]] if part]
 
 
 def _level_of(record: dict[str, Any]) -> str:

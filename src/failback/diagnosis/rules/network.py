@@ -91,9 +91,7 @@ def address_in(text: str) -> tuple[str, str]:
             ):
                 continue
             if number == 1 and (
-                re.fullmatch(r"\d{1,4}|\d+[-T]\d+.*", host)
-                or int(port) > 65535
-                or re.fullmatch(r"\d\d(?:\.\d+)?", host)
+                re.fullmatch(r"\d+|\d+[-T]\d+.*", host) or int(port) > 65535 or re.fullmatch(r"\d\d(?:\.\d+)?", host)
             ):
                 continue
             return host, port
@@ -112,6 +110,10 @@ def target_of(hit: Hit, reach: int = 6) -> tuple[str, str, str]:
         elif near_host == host:
             port = port or near_port
     trace = hit.trace
+    if not host or host in ("localhost", "127.0.0.1"):
+        named, named_port = _called(hit)
+        if named and (not host or named_port == port):
+            host, port = named, named_port or port
     around = " ".join((line, *(trace.packages() if trace else ()), *(r.type for r in (trace.chain if trace else ()))))
     kind = next((name for name, pattern in _KINDS if re.search(pattern, around, re.IGNORECASE)), "") or PORTS.get(
         port, ""
@@ -119,6 +121,29 @@ def target_of(hit: Hit, reach: int = 6) -> tuple[str, str, str]:
     if not kind:
         kind = next((name for name, pattern in _KINDS if re.search(pattern, host, re.IGNORECASE)), "")
     return kind, host, port
+
+
+_URL = re.compile(r"\b[a-z][a-z0-9+.]*://(?:[^@/\s\"']*@)?(?P<host>[\w.-]+)(?::(?P<port>\d{2,5}))?")
+
+
+def _called(hit: Hit) -> tuple[str, str]:
+    """(host, port) of an address that the trace's own line or outer message, or the lines just before it, name."""
+    trace = hit.trace
+    texts: list[str] = []
+    if trace:
+        frame = trace.own_frame()
+        texts += [raised.message for raised in reversed(trace.chain)]
+        texts += [frame.code] if frame else []
+    start = trace.start if trace else hit.index
+    texts += [hit.document.lines[i] for i in range(start - 1, max(start - 7, -1), -1)]
+    for text in texts:
+        match = _URL.search(text)
+        if match and match.group("host") not in _NOT_HOSTS and "." in match.group("host") + ".":
+            return match.group("host"), match.group("port") or ""
+        host, port = address_in(text) if text and ("refused" in text or "connect" in text.lower()) else ("", "")
+        if host and port:
+            return host, port
+    return "", ""
 
 
 def _named(kind: str, host: str, port: str) -> str:

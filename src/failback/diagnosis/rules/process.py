@@ -230,7 +230,8 @@ def not_executable(hit: Hit) -> Hypothesis | None:
 def port_in_use(hit: Hit) -> Hypothesis | None:
     """The address to listen at is taken."""
     around = hit.document.window(hit.index, 2, 14)
-    port = hit.get("named") or hit.get("spring") or _port_in(hit.line) or _port_in(around)
+    exact = re.search(r"^\s*port: (\d{2,5})\b", around, re.MULTILINE)
+    port = exact.group(1) if exact else hit.get("named") or hit.get("spring") or _port_in(hit.line) or _port_in(around)
     host, _ = address_in(hit.line)
     twice = _listens_twice(hit.scene)
     own = f"; the release now listens twice ({twice})" if twice else ""

@@ -37,7 +37,7 @@ def _score(hypothesis: Hypothesis, scene: Scene) -> float:
     score = hypothesis.confidence
     document = hypothesis.document
     if document is not None:
-        score *= _standing(document, hypothesis.index, scene)
+        score *= _standing(document, hypothesis.index, scene, loud=hypothesis.loud)
         if _is_fatal(document, hypothesis.index, scene):
             score += FATAL_BONUS
     if hypothesis.stated:
@@ -47,7 +47,7 @@ def _score(hypothesis: Hypothesis, scene: Scene) -> float:
     return score
 
 
-def _standing(document: Document, index: int, scene: Scene) -> float:
+def _standing(document: Document, index: int, scene: Scene, *, loud: bool = False) -> float:
     """How much a line counts, from what it says of itself."""
     factor = 1.0
     if scene.is_old(document, index):
@@ -58,7 +58,7 @@ def _standing(document: Document, index: int, scene: Scene) -> float:
         factor *= HANDLED_FACTOR
     elif scene.is_deprecation(document, index):
         factor *= DEPRECATION_FACTOR
-    level = document.level(index)
+    level = "" if loud else document.level(index)
     if level in ("INFO", "DEBUG") and document.trace_at(index) is None:
         factor *= QUIET_FACTOR
     elif level == "WARN":

@@ -31,6 +31,7 @@ class Hypothesis:
     affected: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     stated: bool = False
+    loud: bool = False  # the line counts whatever level it says it has: some supervisors report a death at INFO
     rule: str = ""
     document: Document | None = None
     index: int = 0  # the line in the document
@@ -88,11 +89,19 @@ Build = Callable[[Hit], Hypothesis | None]
 
 
 def line_rule(
-    name: str, words: str, pattern: str, source: str, *, lines: int = 1, before: int = 0, flags: int = re.IGNORECASE
+    name: str,
+    words: str,
+    pattern: str,
+    source: str,
+    *,
+    lines: int = 1,
+    before: int = 0,
+    flags: int = re.IGNORECASE,
+    most: int = MATCHES_MAX,
 ) -> Callable[[Build], Rule]:
     """Makes a rule of a function that explains one matching line.
 
-    `words`: lower-case texts separated by "|", one of which the line must hold (looked up fast); `pattern` is searched in
+    `most`: how many lines of one document are explained; 1 where only the first counts. `words`: lower-case texts separated by "|", one of which the line must hold (looked up fast); `pattern` is searched in
     the line, or in the `before` lines above it and the `lines - 1` below it as well.
     """
     anchors = tuple(words.split("|"))
@@ -110,7 +119,7 @@ def line_rule(
                     if hypothesis is not None:
                         yield placed(hypothesis, document, index, scene)
                         made += 1
-                        if made >= MATCHES_MAX:
+                        if made >= most:
                             break
 
         return Rule(name, source, find)

@@ -34,6 +34,7 @@ def row(
     package: str = "",
     ecosystem: str = "python",
     flags: int = re.IGNORECASE,
+    loud: bool = False,
 ) -> Rule:
     """One row. `words` find the lines, `pattern` must match there, `unless` must not.
 
@@ -67,6 +68,7 @@ def row(
             f"{said}{hit.at}: {hit.line}",
             sure,
             tuple(fixes),
+            loud=loud,
             names=tuple(value for value in values.values() if 2 < len(value) < 80 and value not in (hit.line, hit.at))[
                 :6
             ],

@@ -26,6 +26,11 @@ _ACCESS = re.compile(
     r"|\b(?:path|url|uri|request|user_agent|ua|referer|query|q)=[\"']?/?\S*(?:error|exception|traceback|no%20such|not%20found)",
     re.IGNORECASE,
 )
+# What a proxy says of its own trouble names the request too.
+_PROXY_ERROR = re.compile(
+    r"\[(?:error|crit|alert|emerg)\] \d+#|while (?:connecting to|reading response header from|reading) upstream|AH0\d{4}:",
+    re.IGNORECASE,
+)
 
 
 class Document:
@@ -126,4 +131,4 @@ def level_of(line: str) -> str:
 
 def is_access_line(line: str) -> bool:
     """True for a line that records a request: what stands in it was written by the caller, not by the service."""
-    return _ACCESS.search(line[:3000]) is not None
+    return _ACCESS.search(line[:3000]) is not None and _PROXY_ERROR.search(line[:600]) is None

@@ -105,6 +105,14 @@ def gcc(hit: Hit) -> Hypothesis | None:
             names=(name,),
         )
     what, file = hit.get("what"), hit.get("file")
+    own_line = hit.get("line")
+    if file.startswith("/usr/"):
+        above = hit.document.window(hit.index, 40, 3)
+        user = re.findall(
+            r"^([\w][\w./+-]*\.(?:c|cc|cpp|cxx|h|hpp)):(\d+)(?::\d+)?:\s+required from", above, re.MULTILINE
+        ) or re.findall(r"from ([\w][\w./+-]*\.(?:c|cc|cpp|cxx|h|hpp)):(\d+)", above)
+        if user:
+            what, (file, own_line) = f"{what} (in {file.rsplit('/', 1)[-1]}, used there)", user[-1]
     header = re.search(r"([\w./+-]+\.h(?:pp)?): No such file", what)
     if header:
         name = header.group(1)
@@ -144,9 +152,15 @@ def gcc(hit: Hit) -> Hypothesis | None:
         )
     return Hypothesis(
         FailureType.BUILD_FAILURE,
-        f"Compilation fails in {hit.scene.in_release(file)}:{hit.get('line')}: {quoted(what)}",
+        f"Compilation fails in {hit.scene.in_release(file)}:{own_line}: {quoted(what)}",
         0.94,
-        repair(hit.scene, file, hit.get("line"), what, "Correct the source at this line"),
+        repair(
+            hit.scene,
+            file,
+            own_line,
+            what,
+            "Correct the source at this line: define, declare, include or convert what the compiler misses",
+        ),
         names=(hit.scene.in_release(file),),
     )
 
@@ -196,8 +210,17 @@ def rustc(hit: Hit) -> Hypothesis | None:
 def go_build(hit: Hit) -> Hypothesis | None:
     """Go that does not compile."""
     what = hit.get("what")
-    if hit.trace or hit.document.role != "step":
+    if hit.trace or hit.document.role != "step" or "missing go.sum entry" in what or re.match(r"\d+ \+0x", what):
         return None
+    embedded = re.search(r"pattern (\S+): no matching files found", what)
+    if embedded:
+        return Hypothesis(
+            FailureType.BUILD_FAILURE,
+            f"go:embed in {hit.get('file')}:{hit.get('line')} names {embedded.group(1)}, which does not exist (no matching files found, missing)",
+            0.96,
+            (high(f"Make {embedded.group(1)} before go build", f"Build or generate {embedded.group(1)} first (for example npm run build of the frontend), or create, add and commit it; in a Dockerfile COPY it before go build", f"npm run build && go build ./...   # {embedded.group(1)} must exist"),),
+            names=(embedded.group(1), hit.get("file")),
+        )  # fmt: skip
     name = re.search(
         r"undefined: ([\w.]+)|\"([^\"]+)\" imported and not used|declared and not used: (\w+)|(\w+) declared (?:and|but) not used|no required module provides package ([^\s;:]+)|package ([^\s]+) is not in",
         what,

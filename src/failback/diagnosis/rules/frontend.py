@@ -161,6 +161,16 @@ def source_syntax(hit: Hit) -> Hypothesis | None:
     """Frontend sources that do not parse."""
     if hit.document.role != "step" or "JSON" in hit.line:
         return None
+    if "appropriate loader" in hit.document.window(hit.index, 0, 4):
+        entry = re.search(r"ERROR in (\S+)", hit.document.window(hit.index, 3, 0))
+        name = entry.group(1).removeprefix("./") if entry else "a file"
+        return Hypothesis(
+            FailureType.BUILD_FAILURE,
+            f"webpack cannot parse {name}: no loader is configured for this kind of file: {hit.line}",
+            0.95,
+            (high(f"Add a loader or asset rule for {name}", f"Configure module.rules in webpack.config.js for {name} (type: 'asset/resource', or the loader for its kind), or do not import it", "{ test: /\\.(svg|png)$/, type: 'asset/resource' }"),),
+            names=(name, "webpack.config.js"),
+        )  # fmt: skip
     what = hit.get("what") or hit.get("what2") or hit.get("what3") or hit.get("what4")
     around = hit.document.window(hit.index, 3, 6)
     place = re.search(r"([\w./@-]+\.(?:[cm]?[jt]sx?|vue|s?css|less|svelte|json))(?::| \(|\()?(\d+)?", around)

@@ -14,7 +14,7 @@ _REF = r"(?P<image>(?:[\w.-]+(?::\d+)?/)?(?:[\w.-]+/)*[\w.-]+(?::[\w.-]+)?(?:@sh
 NOT_FOUND = r"not found|manifest unknown|MANIFEST_UNKNOWN|NAME_UNKNOWN|name unknown|no such image|does not exist(?! or may require)|404|repository name not known|tag .* was deleted"
 DENIED = r"unauthorized|authentication required|no basic auth|pull access denied|denied: |access denied|403|401|forbidden|insufficient_scope|authorization failed|requires 'docker login'|may require|no credentials|invalid username/password"
 UNAVAILABLE = r"toomanyrequests|too many requests|rate limit|429|i/o timeout|timeout|timed out|connection refused|no such host|server misbehaving|tls:|x509|certificate|TLS handshake|connection reset|EOF|50[0234]\b|service unavailable|network is unreachable|no route to host|http: server gave HTTP response|context deadline exceeded|temporary failure|lookup "
-PLATFORM = r"no match for platform|no matching manifest|does not provide (?:the specified )?platform|does not match the specified platform|platform .* not found"
+PLATFORM = r"no match for platform|no image found in (?:image index|manifest list)|no matching manifest|does not provide (?:the specified )?platform|does not match the specified platform|platform .* not found"
 INVALID = (
     r"invalid reference format|InvalidImageName|couldn't parse image|repository name must be lowercase|invalid tag"
 )
@@ -145,8 +145,8 @@ def pull_fixes(kind: FailureType, image: str, message: str, scene: Scene, where:
 
 @line_rule(
     "image-pull",
-    "pull access denied|manifest unknown|failed to resolve source metadata|failed to resolve reference|failed to pull|error pulling|manifest for|toomanyrequests|no matching manifest|not found: manifest|repository does not exist|failed to authorize|reading manifest|initializing source|invalid reference format|failed to copy|failed to do request|pulling image|unable to pull|errimagepull|no match for platform|failed commit on ref|denied: requested access|error creating build container|unauthorized: ",
-    r"manifest unknown|pull access denied|resolve source metadata|resolve reference|failed to pull|[Ee]rror pulling|manifest for \S+ not found|toomanyrequests|no matching manifest|failed to authorize|reading manifest|initializing source|invalid reference format|failed to copy|failed to do request|unable to pull|no match for platform|denied: |unauthorized: |creating build container",
+    "pull access denied|manifest unknown|failed to resolve source metadata|failed to resolve reference|failed to pull|error pulling|manifest for|toomanyrequests|no matching manifest|not found: manifest|repository does not exist|failed to authorize|reading manifest|initializing source|invalid reference format|failed to copy|failed to do request|pulling image|unable to pull|errimagepull|no match for platform|choosing an image|error parsing image name|pinging container registry|no image found in|failed commit on ref|denied: requested access|error creating build container|unauthorized: ",
+    r"choosing an image from manifest list|Error parsing image name|pinging container registry|no image found in|manifest unknown|pull access denied|resolve source metadata|resolve reference|failed to pull|[Ee]rror pulling|manifest for \S+ not found|toomanyrequests|no matching manifest|failed to authorize|reading manifest|initializing source|invalid reference format|failed to copy|failed to do request|unable to pull|no match for platform|denied: |unauthorized: |creating build container",
     source="registry API error codes; containerd, BuildKit, buildah, docker",
 )
 def pull(hit: Hit) -> Hypothesis | None:
@@ -191,7 +191,7 @@ def _image_in(hit: Hit, line: str) -> str:
         r"(?:resolve|unpack) (?:reference|image) \"?([^\s\"]+)\"?",
         r"pull access denied for ([^\s,]+)",
         r"manifest for (\S+) not found",
-        r"docker://([^\s\"]+?)[:\"]? ",
+        r"docker://([^\s\"\\]+?)[:\"\\]* ",
         r"docker\.io/\S+|ghcr\.io/\S+",
         r"image \"([^\"]+)\"",
         r"reading manifest \S+ in (\S+?):",

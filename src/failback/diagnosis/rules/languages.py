@@ -51,9 +51,30 @@ def go_panic(scene: Scene, document: Document, trace: Trace, root: Raised) -> Hy
             scene.in_release(frame.file) if frame else "",
             frame.line if frame else 0,
             f"{root.type}: {root.message}",
-            "Check for nil, the index or the map before use",
+            _go_advice(root.message),
         ),
         names=(scene.in_release(frame.file),) if frame else (),
+    )
+
+
+_GO_ADVICE = (
+    ("concurrent map", "Guard the map with a mutex (sync.Mutex or sync.RWMutex: lock around every access), or use sync.Map: several goroutines use it at the same time"),
+    ("deadlock", "Close or send on the channel that is waited for, release the lock, or start the goroutine that answers: every goroutine waits (deadlock)"),
+    ("nil map", "Make the map before it is written (make(map[...]...)), or check for nil"),
+    ("nil pointer", "Check the pointer or error for nil before it is used: what returned it failed or was never set"),
+    ("index out of range", "Check the length (bounds) before the index is used"),
+    ("slice bounds", "Check the length (bounds) before the slice is cut"),
+    ("interface conversion", "Use the two-value form of the type assertion (v, ok := x.(T)) and handle the other type"),
+    ("closed channel", "Close the channel once, by its sender only (sync.Once)"),
+    ("divide by zero", "Check the divisor for zero"),
+    ("negative WaitGroup", "Call Add before the goroutine starts, and Done once for each"),
+)  # fmt: skip
+
+
+def _go_advice(message: str) -> str:
+    return next(
+        (advice for words, advice in _GO_ADVICE if words in message),
+        "Check for nil, the index or the map before use, or handle the error",
     )
 
 

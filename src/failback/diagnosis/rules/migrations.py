@@ -146,10 +146,16 @@ def constraint(hit: Hit) -> Hypothesis | None:
     _, command = _tool(hit)
     return Hypothesis(
         FailureType.MIGRATION_FAILED,
-        f"A migration statement is refused by the database ({name}){hit.at}: {hit.line}",
+        f"A migration statement is refused by the database{f' ({name})' if name else ''}{hit.at}: {_applied(hit)}{hit.line}",
         0.86,
         (
             high(
+                "Run the migration again without the lock",
+                "Another session holds a lock on the table: end (terminate) that transaction or session, or retry off-peak with a lock_timeout and several attempts",
+                "SELECT pid, query FROM pg_stat_activity WHERE state <> 'idle';  -- then pg_terminate_backend(pid)",
+            )
+            if "lock" in hit.line.lower()
+            else high(
                 f"Correct the migration for {name}",
                 f"Make the migration fit the data: clean up duplicates or nulls, add a default first, or skip what exists already ({name})",
                 command,
@@ -157,3 +163,16 @@ def constraint(hit: Hit) -> Hypothesis | None:
         ),
         names=(name,),
     )
+
+
+def _applied(hit: Hit) -> str:
+    """The migration that was being applied, when a line above says so."""
+    for index in range(hit.index, max(hit.index - 60, -1), -1):
+        match = re.search(
+            r"(?:appl(?:y|ying|ied)|running|migrating|upgrade|executing)[ :]+(?:migration )?[\"'`]?([\w./-]*\d[\w./-]*)",
+            hit.document.lines[index],
+            re.IGNORECASE,
+        )
+        if match:
+            return f"migration {match.group(1)}: "
+    return ""

@@ -384,7 +384,7 @@ def credentials(hit: Hit) -> Hypothesis | None:
     elif "does not exist" in low:
         why = "this user (role) does not exist"
     else:
-        why = f"the credentials (user or password) were refused{who}"
+        why = f"the credentials (user or password) are wrong{who}"
     name = _named(kind, host, port)
     variable = {
         "PostgreSQL": "DATABASE_URL",
@@ -419,13 +419,13 @@ _TLS = (
     r"CERTIFICATE_VERIFY_FAILED|certificate verify failed|certificate has expired|CERT_HAS_EXPIRED|self[- ]signed certificate|SELF_SIGNED_CERT|DEPTH_ZERO_SELF_SIGNED|UNABLE_TO_VERIFY_LEAF|UNABLE_TO_GET_ISSUER"
     r"|unable to (?:get local issuer|verify the first) certificate|x509: |Hostname/IP does not match|ERR_TLS_CERT_ALTNAME|PKIX path|SunCertPathBuilder|CertificateExpired|hostname '?[\w.-]+'? doesn't match|certificate is not valid for"
     r"|RemoteCertificate|remote certificate (?:is|was) (?:invalid|rejected)|certificate key (?:mismatch|values mismatch)|key values mismatch|KEY_VALUES_MISMATCH|PEM_read_bio|bad (?:certificate|end line)|PEM (?:lib|routines)|no start line|NO_START_LINE"
-    r"|tls: (?:failed to (?:find|parse)|private key does not match)|wrong version number|WRONG_VERSION_NUMBER|unsupported protocol|SSLHandshakeException|handshake[_ ]failure|bad decrypt|unknown ca\b|certificate (?:revoked|unknown|required)|certificate is (?:not yet valid|expired)|cannot load certificate|SSL_CTX_use_PrivateKey|No subject alternative|invalid peer certificate|certificate signed by unknown authority|notAfter|invalid certificate"
+    r"|tls: (?:failed to (?:find|parse)|private key does not match)|wrong version number|WRONG_VERSION_NUMBER|unsupported protocol|SSLHandshakeException|handshake[_ ]failure|bad decrypt|unknown ca\b|certificate (?:revoked|unknown|required)|certificate is (?:not yet valid|expired)|cannot load certificate|SSL_CTX_use_PrivateKey|No subject alternative|invalid peer certificate|certificate signed by unknown authority|notAfter|invalid certificate|TLSV1_ALERT|SSLV3_ALERT|alert protocol version|alert (?:number|internal error)|no protocols available|no shared cipher|(?:DH|EE|CA)_KEY_TOO_SMALL|dh key too small|ca md too weak|protocol version not supported|remote error: tls|ERR_SSL_\w+|EPROTO"
 )
 
 
 @line_rule(
     "tls",
-    "certificate|cert_|_cert|x509|altname|pkix|certpath|key values mismatch|pem_read|pem routines|pem lib|no start line|no_start_line|tls:|wrong version number|wrong_version|unsupported protocol|handshake|bad decrypt|unknown ca|privatekey|key_values",
+    "certificate|cert_|_cert|x509|altname|pkix|certpath|key values mismatch|pem_read|pem routines|pem lib|no start line|no_start_line|tls:|wrong version number|wrong_version|unsupported protocol|handshake|bad decrypt|unknown ca|privatekey|key_values|_alert|alert |no protocols|shared cipher|key_too_small|key too small|md too weak|protocol version|err_ssl|eproto",
     _TLS,
     source="OpenSSL's verify codes; Go crypto/x509; JSSE; Node's tls error codes",
 )
@@ -473,7 +473,10 @@ def tls(hit: Hit) -> Hypothesis | None:
                 "Provide a valid PEM file with certificate and key; check its path and content",
             ),
         )
-    elif re.search(r"wrong version number|unsupported protocol|record overflow|plain", low):
+    elif re.search(
+        r"wrong version number|unsupported protocol|record overflow|plain|protocol.?version|no protocols|shared cipher|too small|too weak|handshake.?failure|eproto",
+        low,
+    ):
         why, fix = (
             "TLS is spoken to a port that does not (or to another version of it)",
             (

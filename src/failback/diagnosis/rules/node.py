@@ -114,6 +114,15 @@ def es_module(hit: Hit) -> Hypothesis | None:
         package = _package(module.group(1)) if not module.group(1).startswith(".") else ""
     change = changed(hit.scene, package)
     own = hit.scene.in_release(hit.get("from").rstrip(".")) if hit.get("from") else hit.place
+    gone = re.search(r"requested module '(\.[^']+)' does not provide an export named '?(\w+)", around)
+    if gone:
+        return Hypothesis(
+            FailureType.CODE_ERROR,
+            f"The application's own module {gone.group(1)} does not export {gone.group(2)}{f' ({own})' if own else ''}: {hit.line}",
+            0.95,
+            (high(f"Export {gone.group(2)} from {gone.group(1)}", f"Export {gone.group(2)} there, or correct the import: it was renamed or removed{' in this release' if hit.scene.change.says(gone.group(2)) else ''}", f"export {{ {gone.group(2)} }};   // in {gone.group(1)}"),),
+            names=(gone.group(2), gone.group(1)),
+        )  # fmt: skip
     if not package:
         return Hypothesis(
             FailureType.CODE_ERROR if change is None else FailureType.VERSION_INCOMPATIBILITY,
@@ -242,14 +251,14 @@ def bad_option(hit: Hit) -> Hypothesis | None:
     """An option that this version of Node.js does not know."""
     option = hit.get("opt") or hit.get("opt2")
     return Hypothesis(
-        FailureType.INVALID_CONFIGURATION,
-        f"Node.js does not know the option {option}: {hit.line}",
+        FailureType.INVALID_CONFIGURATION if "NODE_OPTIONS" in hit.line else FailureType.BAD_COMMAND,
+        f"This version of Node.js does not know the option {option} (bad option): {hit.line}",
         0.88,
         (
             high(
                 f"Remove or correct the option {option}",
-                "Correct the start command or NODE_OPTIONS, or use the Node.js version that has this option",
-                "NODE_OPTIONS=",
+                f"Correct the start command or NODE_OPTIONS, or use (upgrade to) a Node.js version that has {option}",
+                "FROM node:22-alpine",
             ),
         ),
         names=("node", option),

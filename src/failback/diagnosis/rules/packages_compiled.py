@@ -65,7 +65,7 @@ def maven(hit: Hit) -> Hypothesis | None:
 @line_rule(
     "cargo",
     "failed to select a version|no matching package|failed to get|links to the native library|unable to update|is not available for|lock file|checksum for",
-    r"failed to select a version for (?:the requirement )?`(?P<a>[^`]+)`|no matching package (?:named|found) ?`?(?P<b>[\w-]*)`?|failed to get `(?P<c>[^`]+)` as a dependency|package `(?P<e>[^`]+)` links to the native library `(?P<lib>[^`]+)`|the lock file \S+ needs to be updated|checksum for `(?P<sum>[^`]+)` (?:changed|could not)|package `(?P<rv>[^`]+)` cannot be built because it requires rustc (?P<rustc>[\d.]+)|requires rustc (?P<rustc2>[\d.]+) or newer",
+    r"failed to select a version for (?:the requirement )?`(?P<a>[^`]+)`|no matching package (?:named|found) ?`?(?P<b>[\w-]*)`?|failed to get `(?P<c>[^`]+)` as a dependency|package `(?P<e>[^`]+)` links to the native library `(?P<lib>[^`]+)`|the lock file \S+ needs to be updated|cannot update the lock file (?P<locked>\S+) because --locked|checksum for `(?P<sum>[^`]+)` (?:changed|could not)|package `(?P<rv>[^`]+)` cannot be built because it requires rustc (?P<rustc>[\d.]+)|requires rustc (?P<rustc2>[\d.]+) or newer",
     source="cargo's resolver",
 )
 def cargo(hit: Hit) -> Hypothesis | None:
@@ -106,7 +106,7 @@ def cargo(hit: Hit) -> Hypothesis | None:
             ),
             names=(*roots, links.group(1), "Cargo.toml"),
         )
-    if "needs to be updated" in hit.line:
+    if "needs to be updated" in hit.line or hit.get("locked"):
         return Hypothesis(
             _RESOLUTION,
             f"Cargo.lock does not fit Cargo.toml: {hit.line}",

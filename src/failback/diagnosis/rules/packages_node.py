@@ -11,7 +11,7 @@ from failback.model.diagnosis import FailureType
 _RESOLUTION = FailureType.DEPENDENCY_RESOLUTION
 
 
-@line_rule("npm-eresolve", "eresolve", r"ERESOLVE", source="npm's arborist")
+@line_rule("npm-eresolve", "eresolve", r"\bERESOLVE\b", source="npm's arborist", flags=0, most=1)
 def eresolve(hit: Hit) -> Hypothesis | None:
     """npm: peer dependencies that exclude each other."""
     block = hit.document.window(hit.index, 3, 40)

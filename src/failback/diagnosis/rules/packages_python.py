@@ -201,13 +201,15 @@ def pip_hash(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "poetry-uv",
-    "version solving failed|no solution found|because |is not consistent with|pyproject.toml changed significantly|lock file",
-    r"version solving failed|No solution found when resolving|requirements are unsatisfiable|pyproject\.toml changed significantly since poetry\.lock|lock ?file (?:needs to be updated|is not (?:up to date|consistent))|Because .{1,300}? depends on .+",
+    "version solving failed|no solution found|because |is not consistent with|pyproject.toml changed significantly|lock file|lockfile",
+    r"version solving failed|No solution found when resolving|requirements are unsatisfiable|pyproject\.toml changed significantly since poetry\.lock|lock ?file (?:at \S+ )?(?:needs to be updated|is not (?:up to date|consistent))|Because .{1,300}? depends on .+",
     source="Poetry's and uv's PubGrub resolvers",
 )
 def pubgrub(hit: Hit) -> Hypothesis | None:
     """Poetry, uv, pub: the resolver's proof that no version fits."""
-    if ("lock" in hit.line and "significantly" in hit.line) or re.search(r"lock ?file (?:needs|is not)", hit.line):
+    if ("lock" in hit.line and "significantly" in hit.line) or re.search(
+        r"lock ?file (?:at \S+ )?(?:needs|is not)", hit.line
+    ):
         return Hypothesis(
             _RESOLUTION,
             f"The lock file does not fit pyproject.toml: {hit.line}",

@@ -10,7 +10,7 @@ from failback.diagnosis.recommend.packages import align, changed, install
 from failback.diagnosis.rule import Hit, Hypothesis, line_rule, quoted, trace_rule
 from failback.diagnosis.scene import Scene
 from failback.facts.document import Document
-from failback.facts.packages import distribution_of, is_python_stdlib, package_of
+from failback.facts.packages import distribution_of, is_own_file, is_python_stdlib, package_of
 from failback.facts.traces import Frame, Raised, Trace
 from failback.model.diagnosis import FailureType
 
@@ -109,6 +109,21 @@ def name_missing(hit: Hit) -> Hypothesis | None:
             ),
             names=(module,),
         )
+    if (
+        path
+        and scene.installed.package_of(path) is None
+        and is_python_stdlib(module)
+        and is_own_file(path)
+        and not path.startswith("unknown")
+    ):
+        own = hit.scene.in_release(path)
+        return Hypothesis(
+            FailureType.CODE_ERROR,
+            f"The application's file {own} shadows (hides) the standard module {module}, so {name} cannot be imported from it{hit.at}: {hit.line}",
+            0.96,
+            (high(f"Rename {own}", f"A file of the application may not have the name of a standard module: rename {own} and its imports", f"git mv {own} app_{own.rsplit('/', 1)[-1]}"), commit(own, f"Rename {own}")),
+            names=(own,),
+        )  # fmt: skip
     package = scene.installed.package_of(path) or (
         distribution_of(module) if not is_python_stdlib(module) and not _is_own(module, scene, hit.trace) else None
     )

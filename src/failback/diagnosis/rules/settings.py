@@ -306,6 +306,12 @@ def _file_of(hit: Hit, around: str) -> str:
     )
     if match:
         return match.group(1)
+    frame = hit.trace.own_frame() if hit.trace else None
+    named = re.search(
+        r"[\"'`]([\w./~-]+\.(?:json5?|ya?ml|toml|ini|cfg|conf|properties|xml))[\"'`]", frame.code if frame else ""
+    )
+    if named:
+        return named.group(1)
     found = path_in(hit.line)
     return found if found.endswith((".json", ".yaml", ".yml", ".toml", ".ini", ".conf", ".xml", ".cfg")) else ""
 

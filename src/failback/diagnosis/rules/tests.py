@@ -31,6 +31,7 @@ def fixes(name: str, place: str, said: str, scene: Scene) -> tuple[Recommendatio
     "failed |error ",
     r"^(?:FAILED|ERROR) (?P<file>[\w./-]+\.py)(?:::(?P<test>[^\s].*?))?(?: - (?P<why>.+))?$",
     source="pytest's short test summary",
+    most=1,
 )
 def pytest(hit: Hit) -> Hypothesis | None:
     """pytest: FAILED file::test - why."""
@@ -71,6 +72,8 @@ def pytest(hit: Hit) -> Hypothesis | None:
 )
 def jest(hit: Hit) -> Hypothesis | None:
     """Jest: a bullet with the test's name, then Expected and Received."""
+    if hit.scene.step_type != "test" and not any(tool in hit.document.lower for tool in ("jest", "vitest")):
+        return None
     name = hit.get("name") or hit.get("mark")
     block = hit.document.window(hit.index, 0, 45)
     if not hit.get("name") and re.search(r"^\s*● ", hit.document.text, re.MULTILINE):
@@ -202,7 +205,10 @@ def cargo_test(hit: Hit) -> Hypothesis | None:
     """cargo test: ---- name stdout ----."""
     block = hit.document.window(hit.index + 1, 0, 10)
     place = re.search(r"panicked at (?:'[^']*', )?([\w./-]+\.rs:\d+)", block)
-    said = re.search(r"assertion [^\n]*(?:\n\s+left: .*\n\s*right: .*)?|panicked at [^\n]*\n([^\n]+)", block)
+    said = re.search(
+        r"assertion [^\n]*failed[^\n]*(?:\n\s+left: .*\n\s*right: .*)?|(?<=panicked at )[^\n]*\n(?!assertion)[^\n]+",
+        block,
+    )
     text = quoted(said.group(0)) if said else quoted(block)
     spot = place.group(1) if place else ""
     return Hypothesis(
@@ -378,7 +384,7 @@ def coverage(scene: Scene) -> Iterable[Hypothesis]:
     if document is None or "cover" not in document.lower:
         return
     pattern = re.compile(
-        r"(?:Required test coverage of (?P<a>[\d.]+)%? not reached\. Total coverage: (?P<ah>[\d.]+)|total of (?P<bh>[\d.]+)% is less than fail-under=(?P<b>[\d.]+)|coverage threshold for (?P<what>\w+) \((?P<c>[\d.]+)%?\) not met: (?P<ch>[\d.]+)|Coverage for (?P<dw>\w+) \((?P<dh>[\d.]+)%\) does not meet (?:global )?(?:threshold )?\(?(?P<d>[\d.]+)|covered ratio is (?P<eh>[\d.]+), but expected minimum is (?P<e>[\d.]+)|coverage:? (?P<fh>[\d.]+)%? (?:is )?(?:below|less than|under)[^\d]*(?P<f>[\d.]+)|Line coverage \((?P<gh>[\d.]+)%\) is below the expected minimum coverage \((?P<g>[\d.]+))",
+        r"(?:Required test coverage of (?P<a>[\d.]+)%? not reached\. Total coverage: (?P<ah>[\d.]+)|total of (?P<bh>[\d.]+)%? is less than fail-under=(?P<b>[\d.]+)|coverage threshold for (?P<what>\w+) \((?P<c>[\d.]+)%?\) not met: (?P<ch>[\d.]+)|Coverage for (?P<dw>\w+) \((?P<dh>[\d.]+)%\) does not meet (?:global )?(?:threshold )?\(?(?P<d>[\d.]+)|covered ratio is (?P<eh>[\d.]+), but expected minimum is (?P<e>[\d.]+)|coverage:? (?P<fh>[\d.]+)%? (?:is )?(?:below|less than|under)[^\d]*(?P<f>[\d.]+)|Line coverage \((?P<gh>[\d.]+)%\) is below the expected minimum coverage \((?P<g>[\d.]+))",
         re.IGNORECASE,
     )
     found = []

@@ -11,7 +11,7 @@ _MISSING = FailureType.MISSING_CONFIGURATION
 ROWS = (
     row(
         "url-invalid",
-        "url|uri|scheme|connection string|jdbc|dsn|missing protocol|first path segment",
+        "url|uri|scheme|connection string|jdbc|dsn|missing protocol|first path segment|dialect|keyword not supported|initialization string",
         r"Could not parse SQLAlchemy URL from (?:given URL )?string '?(?P<a>[^'\n]*)|Can't load plugin: sqlalchemy\.dialects:(?P<dialect>[\w.]+)|Invalid URL:? ?(?:['\"](?P<b>[^'\"]*)['\"])?|ERR_INVALID_URL|parse \"?(?P<c>[^\"\n]*?)\"?: (?:first path segment in URL|missing protocol scheme|invalid (?:port|userinfo|character|control)|net/url)[^\n]*|unsupported protocol scheme \"?(?P<sch>[^\"\n]*)\"?|MissingSchema[^\n]*|Request URL is missing an? [^\n]*|MalformedURLException: (?P<d>[^\n]*)|URISyntaxException: (?P<e>[^\n]*)|claims to not accept jdbcUrl, ?(?P<f>\S+)|No suitable driver found for (?P<g>\S+)|'?url'? must start with \"jdbc\"|expected connection string to start with[^\n]*|Redis URL must specify[^\n]*|the URL must start with the protocol[^\n]*|bad URI ?\((?:is not URI\?|absolute but no path)\):? ?(?P<h>[^\n]*)|Invalid (?:connection ?string|DSN|database url|redis url|mongodb url|amqp url|broker url)[^\n]*|scheme must be either[^\n]*|(?:unknown|unsupported|invalid) (?:url |uri |URL |database |driver )?(?:scheme|dialect|driver):? ?[\"'`]?(?P<i>[\w+.-]*)|Expected string or URL object, got (?P<none>None)|invalid dsn: [^\n]*|missing \"=\" after \"(?P<pg>[^\"]*)\" in connection info string|Format of the initialization string does not conform[^\n]*|Keyword not supported: '(?P<kw>[^']+)'|InvalidUri[^\n]*|Unable to parse (?:URL|URI|connection string)[^\n]*",
         _INVALID,
         "An address (URL, connection string) in the configuration is invalid: {a}{dialect}{b}{c}{sch}{d}{e}{f}{g}{h}{i}{none}{pg}{kw}",
@@ -111,7 +111,7 @@ ROWS = (
     row(
         "field-unknown",
         "unknown field|unknown variant|missing field|unexpected keyword|field not found|not found in type|additional propert|unknown key|unknown property|unknown setting|unrecognized field|unrecognizedproperty|unexpected property|unknown directive|unrecognized directive|no such field|not expected here|unsupported argument|is not allowed|cannot find field",
-        r"unknown field [`'\"]?(?P<a>[\w.-]+)[`'\"]?[^\n]*?(?:expected (?:one of )?(?P<want>[^\n]*))?|unknown variant [`'\"](?P<b>[^`'\"]+)[`'\"][^\n]*|missing field [`'\"](?P<c>[^`'\"]+)[`'\"]|field not found, node: (?P<d>\S+)|field (?P<e>\w+) not found in type (?P<e2>\S+)|[Aa]dditional propert(?:y|ies)(?: are not allowed \()? ?['\"]?(?P<f>[\w.-]+)['\"]?[^\n]*(?:not allowed|unexpected)|[Uu]n(?:known|recognized|expected) (?:configuration |config )?(?:key|property|setting|directive|field)s?:? ?[\"'`]?(?P<g>[\w.-]+)[^\n]*|no such field: '(?P<h>[^']+)'|Cannot find field: (?P<i>\w+)|UnrecognizedPropertyException[^\n]*\"(?P<j>[^\"]+)\"|\"(?P<k>[\w.]+)\" is not allowed",
+        r"unknown field [`'\"]?(?P<a>[\w.-]+)[`'\"]?[^\n]*?(?:expected (?:one of )?(?P<want>[^\n]*))?|unknown variant [`'\"](?P<b>[^`'\"]+)[`'\"][^\n]*|missing field [`'\"](?P<c>[^`'\"]+)[`'\"]|field not found, node: (?P<d>\S+)|field (?P<e>\w+) not found in type (?P<e2>\S+)|[Aa]dditional propert(?:y|ies)(?: are not allowed \()? ?['\"]?(?P<f>[\w.-]+)['\"]?[^\n]*(?:not allowed|unexpected)|[Uu]n(?:known|recognized|expected) (?:configuration |config )?(?:key|property|setting|directive|field)s?\b:? ?[\"'`]?(?P<g>[\w.-]+)[^\n]*|no such field: '(?P<h>[^']+)'|Cannot find field: (?P<i>\w+)|UnrecognizedPropertyException[^\n]*\"(?P<j>[^\"]+)\"|\"(?P<k>[\w.]+)\" is not allowed",
         _INVALID,
         "The configuration has a key that is unknown, or lacks one: {a}{b}{c}{d}{e}{f}{g}{h}{i}{j}{k} {want}",
         "Correct the key {a}{b}{c}{d}{e}{f}{g}{h}{i}{j}{k} in the configuration",
@@ -165,7 +165,7 @@ ROWS = (
     row(
         "terraform-error",
         "on ",
-        r"^(?:│ )?Error: (?P<what>Unsupported (?:argument|block type|attribute)|Missing required argument|Reference to undeclared [^\n]*|Invalid (?:reference|value|expression|block definition|resource type|character|template|function argument|index|provider[^\n]*)[^\n]*|Argument or block definition required|Duplicate [^\n]*|Incorrect attribute value type|Invalid for_each argument|Unclosed configuration block|Unsupported operator|Call to unknown function|Cycle[^\n]*)\n[\s│]*\n?[\s│]*on (?P<file>\S+) line (?P<no>\d+)[^\n]*\n(?P<code>[\s\S]{0,400})",
+        r"(?m)^(?:│ )?Error: (?P<what>Unsupported (?:argument|block type|attribute)|Missing required argument|Reference to undeclared [^\n]*|Invalid (?:reference|value|expression|block definition|resource type|character|template|function argument|index|provider[^\n]*)[^\n]*|Argument or block definition required|Duplicate [^\n]*|Incorrect attribute value type|Invalid for_each argument|Unclosed configuration block|Unsupported operator|Call to unknown function|Cycle[^\n]*)\n[\s│]*\n?[\s│]*on (?P<file>\S+) line (?P<no>\d+)[^\n]*\n(?P<code>[\s\S]{0,400})",
         _INVALID,
         "The Terraform configuration is wrong: {what} in {file} line {no}: {code}",
         "Correct {file} line {no}",

@@ -3,38 +3,28 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import psutil
 
+from bench import hostile
 from bench.place import APP, Place, place
+from bench.rows import Row
 from failback.drill.running_load import RunningLoad
 
 RATE_PER_S = 200.0
 _MIB = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One figure. `met` None: printed, with no bar to meet."""
-
-    what: str
-    bar: str
-    measured: str
-    met: bool | None = None
-
-
 def rows() -> Iterator[Row]:
     """All figures, one after another."""
-    for measure in (_drill, _crash, _after_cut_over, _backup, _commands, _memory, _flood):
+    for measure in (_drill, _crash, _after_cut_over, _backup, _commands, _memory, hostile.rows):
         yield from measure()
 
 
@@ -151,6 +141,12 @@ def _memory() -> Iterator[Row]:
     with place() as here:
         here.release(1)
         here.deploy()
+        here.checks = {"soak": 4, "bake": 0.3, "drain": 3}
+        waiting = here.start("deploy", "--yes", "--json")
+        time.sleep(4)
+        own = psutil.Process(waiting.pid).memory_full_info().uss / _MIB
+        waiting.communicate()
+        yield Row("memory: failback while it waits", "-", f"{own:.0f} MiB")
         parts: dict[str, list[float]] = {}
         for process in psutil.process_iter():
             try:
@@ -169,21 +165,6 @@ def _memory() -> Iterator[Row]:
                 continue
     for kind, sizes in sorted(parts.items()):
         yield Row(f"memory: {kind} ({len(sizes)} processes, each)", "-", f"{statistics.median(sizes):.0f} MiB")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else _MIB)
-    yield Row("memory: failback itself, at its peak (this whole bench)", "-", f"{peak:.0f} MiB")
-
-
-def _flood() -> Iterator[Row]:
-    with place() as here:
-        here.release(1)
-        here.deploy()
-        here.release(2)
-        shell = f"yes {'a' * 200} & exec {sys.executable} -I app.py"
-        result = here.deploy(release={"path": "app", "start": ["sh", "-c", shell], "replicas": 2})
-        size = sum(path.stat().st_size for path in (here.home.root / "services").rglob("log*")) / _MIB
-    yield Row(
-        "log flood: it goes live, its logs stay bounded", "< 64 MiB", f"{result['status']}, {size:.0f} MiB", size < 64
-    )
 
 
 def _by_failback(settings: dict[str, Any]) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -57,6 +59,7 @@ class Place:
         self.folder = folder
         self.home = Home.at(folder / "home")
         self.listen = f"127.0.0.1:{free_port()}"
+        self.extra: dict[str, Any] = {}
         self.checks: dict[str, Any] = {"soak": 0.5, "bake": 1.0, "drain": 5}
 
     @property
@@ -70,16 +73,39 @@ class Place:
         (app / "app.py").write_text(APP)
         (app / "settings.json").write_text(json.dumps({"release": number, **settings}))
 
-    def deploy(self, **changed: Any) -> dict[str, Any]:
-        plan = {
+    def plan(self, **changed: Any) -> dict[str, Any]:
+        return {
             "service": "bench",
             "target": {"kind": "local", "listen": self.listen},
             "release": {"path": "app", "start": [sys.executable, "-I", "app.py"], "replicas": 2},
             "checks": {"smoke": [{"path": "/", "status": 200, "max_ms": 1000}], **self.checks},
             "steps": [{"name": "Deploy", "type": "deploy"}],
+            **self.extra,
             **changed,
         }
-        return Engine(self.home).deploy(plan_from_mapping(plan, self.folder), approved=True, kind="deploy")
+
+    def deploy(self, **changed: Any) -> dict[str, Any]:
+        """By the engine in this process."""
+        loaded = plan_from_mapping(self.plan(**changed), self.folder)
+        return Engine(self.home).deploy(loaded, approved=True, kind="deploy")
+
+    def start(self, *arguments: str, fault: str = "") -> subprocess.Popen[str]:
+        """The command itself, with this place's plan and home. `fault`: see failback.executor.faults."""
+        (self.folder / "failback.yaml").write_text(json.dumps(self.plan()))
+        return subprocess.Popen(
+            [sys.executable, "-m", "failback.cli.main", *arguments, "--home", str(self.home.root)],
+            cwd=self.folder,
+            env=os.environ | ({"FAILBACK_FAULT": fault} if fault else {}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def command(self, *arguments: str, fault: str = "") -> subprocess.CompletedProcess[str]:
+        """The same, until it has ended."""
+        process = self.start(*arguments, fault=fault)
+        out, err = process.communicate(timeout=180)
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
     def await_up(self) -> None:
         """Until users get an answer."""

@@ -69,4 +69,6 @@ def _fail(error: FailbackError, as_json: bool) -> NoReturn:
 
 def print_json(document: Any) -> None:
     """The one JSON document of `--json`."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
+    from failback.model.safe_json import safe_json
+
+    sys.stdout.write(safe_json(document, indent=2) + "\n")

@@ -13,6 +13,7 @@ import yaml
 from failback.executor.context import Execution
 from failback.executor.evidence import load
 from failback.model.execution import impact_with_count
+from failback.model.safe_json import safe_json
 from failback.telemetry.reading import read_events
 
 _LOG_CHARS_MAX = 200_000
@@ -71,7 +72,7 @@ def _execution(x: Execution, result: Mapping[str, Any]) -> str:
         "events": list(read_events(x.events.path)),
         "writes": x.store.writes(x.id),
     }
-    return json.dumps(x.redactor.redact_value(log), indent=1, ensure_ascii=False, default=str)
+    return safe_json(x.redactor.redact_value(log), indent=1)
 
 
 def _error(x: Execution, result: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from failback.executor.values import ExecutionValues
 from failback.model.plan import Plan
 from failback.model.redaction import Redactor
 from failback.model.release import Revision
+from failback.model.safe_json import safe_json
 from failback.targets.base import ReleaseSpec, Target
 from failback.telemetry.events import EventLog
 
@@ -90,7 +91,7 @@ class Execution:
         path = self.files / name
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = path.with_suffix(f".{os.getpid()}")
-        text = json.dumps(self.redactor.redact_value(dict(content)), indent=1, ensure_ascii=False, default=str)
+        text = safe_json(self.redactor.redact_value(dict(content)), indent=1)
         temporary.write_text(text, encoding="utf-8", errors="replace")
         temporary.replace(path)
         return path

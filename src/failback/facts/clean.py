@@ -12,7 +12,8 @@ LINE_CHARS_MAX = 4_000
 JSON_CHARS_MAX = 64_000
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,2000}(?:\x07|\x1b\\)|[@-Z\\-_])")
-_CONTROL = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127)) | {0xFFFD: "?"}
+_DIRECTION = (0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF)
+_CONTROL = dict.fromkeys((*range(9), 11, 12, *range(14, 32), *range(127, 160), *_DIRECTION)) | {0xFFFD: "?"}
 _TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
 # What container runtimes, `docker compose`, BuildKit and `kubectl logs --prefix` put before each line.
 _PREFIX = re.compile(

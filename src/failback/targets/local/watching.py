@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
+from failback.facts.clean import clean_lines
 from failback.facts.signatures import signatures
 from failback.facts.start_failure import is_deterministic_start_failure
 from failback.model.errors import TargetUnavailable
@@ -105,7 +106,7 @@ class Watch:
             latest_run = max((one.run for one in life), default=entry.run)
             log = files.log if entry.run == latest_run else files.previous_log
             tail = _tail(log)
-            lines = [line for line in tail.splitlines() if line.strip()]
+            lines = [line for line in clean_lines(tail)[0] if line.strip()]
             self._exits[key] = Exit(
                 at_s=max(0.0, entry.mono - self._launched_mono),
                 lived_s=entry.lived_s,

@@ -1,4 +1,4 @@
-"""Writes docs/reference/plan.md from the commented example of the plan; `--check` only compares."""
+"""Writes the pages of docs/reference that are made from the code: plan, commands, exit codes; `--check` compares."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 
 from failback.model.plan_keys import Key
 from failback.model.plan_reference import Entry, described, reference_text
+from reference_commands import codes_page, commands_page
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "plan.md"
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
 _SECTIONS = (
     ("The service", ("apiVersion", "service", "environment")),
     ("Where it runs", ("target",)),
@@ -95,17 +96,22 @@ def _reserved(known: Sequence[tuple[Key, Entry]]) -> Iterator[str]:
             yield f"| `{key.text}` | {'not yet: such a use is refused' if entry.reserved else 'acted on'} | {text} |"
 
 
+PAGES = {"plan.md": page, "commands.md": commands_page, "exit-codes.md": codes_page}
+
+
 def main(arguments: Sequence[str]) -> int:
     """0: written, or equal; 1: `--check` found a difference."""
-    made = page()
-    if "--check" not in arguments:
-        PAGE.parent.mkdir(parents=True, exist_ok=True)
-        PAGE.write_text(made, encoding="utf-8")
-        return 0
-    if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != made:
-        print(f"{PAGE.name} is not what the example makes: run python tools/make_reference.py", file=sys.stderr)
-        return 1
-    return 0
+    different = []
+    for name, make in PAGES.items():
+        path, made = FOLDER / name, make()
+        if "--check" not in arguments:
+            FOLDER.mkdir(parents=True, exist_ok=True)
+            path.write_text(made, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != made:
+            different.append(name)
+    if different:
+        print(f"{', '.join(different)}: not what the code makes; run python tools/make_reference.py", file=sys.stderr)
+    return 1 if different else 0
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def list_(service: OneService = None, root: Root = None, home: HomeDir = None, a
 @app.command("verify")
 @ends_with_code
 def verify(
-    snapshot: Annotated[str | None, typer.Argument(metavar="[SNAPSHOT]", show_default=False)] = None,
+    snapshot: Annotated[str | None, typer.Argument(metavar="SNAPSHOT", show_default=False)] = None,
     service: OneService = None,
     root: Root = None,
     home: HomeDir = None,

@@ -20,7 +20,7 @@ _CASE_BYTES_MAX = 64 * 1024 * 1024
 @ends_with_code
 def diagnose(
     service: Annotated[
-        str | None, typer.Argument(metavar="[SERVICE]", help="What it shows now.", show_default=False)
+        str | None, typer.Argument(metavar="SERVICE", help="What it shows now.", show_default=False)
     ] = None,
     case: Annotated[
         Path | None, typer.Option("--case", metavar="FILE", help="A recorded failure (JSON).", show_default=False)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _ALL = 100_000
 
-Service = Annotated[str | None, typer.Argument(metavar="[SERVICE]", help="Only this service.", show_default=False)]
+Service = Annotated[str | None, typer.Argument(metavar="SERVICE", help="Only this service.", show_default=False)]
 
 
 @ends_with_code

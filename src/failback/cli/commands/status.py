@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @ends_with_code
 def status(
     service: Annotated[
-        str | None, typer.Argument(metavar="[SERVICE]", help="Only this service.", show_default=False)
+        str | None, typer.Argument(metavar="SERVICE", help="Only this service.", show_default=False)
     ] = None,
     home: HomeDir = None,
     as_json: Json = False,

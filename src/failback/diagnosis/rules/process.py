@@ -229,6 +229,9 @@ def not_executable(hit: Hit) -> Hypothesis | None:
 )
 def port_in_use(hit: Hit) -> Hypothesis | None:
     """The address to listen at is taken."""
+    # Node prints the error, and then its fields ("code: 'EADDRINUSE',"): the sentence above them has the address.
+    if re.match(r"\s*(?:code|errno|syscall): ", hit.line) and "already in use" in hit.document.window(hit.index, 20, 0):
+        return None
     around = hit.document.window(hit.index, 2, 14)
     exact = re.search(r"^\s*port: (\d{2,5})\b", around, re.MULTILINE)
     port = exact.group(1) if exact else hit.get("named") or hit.get("spring") or _port_in(hit.line) or _port_in(around)

@@ -18,9 +18,7 @@ _NOTE_CHARS_MAX = 1_000
 
 ExecutionId = Annotated[
     str | None,
-    typer.Argument(
-        metavar="EXECUTION", help="Its id, or the end of it; without one, the latest.", show_default=False
-    ),
+    typer.Argument(metavar="EXECUTION", help="Its id, or the end of it; without one, the latest.", show_default=False),
 ]
 
 

@@ -169,15 +169,19 @@ def test_a_cluster_is_recognised(listing, release):
     shape = plan.release.model_dump()
     found = {**shape, **(shape["helm"] or {})}
     assert {key: found[key] for key in release} == release
-    assert any("kind: local alone" in note for note in made.notes)
+    assert any("KUBECONFIG" in note for note in made.notes)
 
 
-def test_a_service_that_can_run_here_gets_a_plan_that_can_be_deployed():
-    """Manifests are there too, but this version would refuse their plan."""
-    made = scaffold({**FOLDERS["node"][0], "k8s/web.yaml": DEPLOYMENT}, "shop")
+def test_a_service_that_can_run_here_is_for_a_cluster_only_where_there_is_one():
+    """Manifests are there too; without a kubeconfig their plan could not be deployed."""
+    listing = {**FOLDERS["node"][0], "k8s/web.yaml": DEPLOYMENT}
 
-    assert isinstance(plan_of(made).release, LocalReleaseSpec)
-    assert any("manifests in ./k8s" in note for note in made.notes)
+    here, there = scaffold(listing, "shop"), scaffold(listing, "shop", has_cluster=True)
+
+    assert isinstance(plan_of(here).release, LocalReleaseSpec)
+    assert any("manifests in ./k8s" in note for note in here.notes)
+    assert isinstance(plan_of(there).release, KubernetesReleaseSpec)
+    assert there.notes == ()
 
 
 def test_a_service_without_a_start_command_says_what_to_write():

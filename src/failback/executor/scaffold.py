@@ -12,7 +12,6 @@ from typing import Any
 
 from failback.executor.scaffold_stacks import Cluster, Listing, Stack, StepIdea, find_cluster, find_stack, health_path
 from failback.model.errors import NoSpace
-from failback.model.plan_checks import NOT_YET
 from failback.model.plan_schema import MODELINE, SCHEMA_FILE, plan_schema
 
 ENTRIES_MAX = 4000
@@ -39,7 +38,7 @@ def write_scaffold(folder: Path, file: Path) -> dict[str, Any]:
     folder cannot be written.
     """
     target = folder / file
-    made = scaffold(look(folder), folder.resolve().name)
+    made = scaffold(look(folder), folder.resolve().name, has_cluster=has_kubeconfig())
     schema = json.dumps(plan_schema(), indent=1, ensure_ascii=False) + "\n"
     written: list[str] = []
     kept: list[str] = []
@@ -57,6 +56,13 @@ def write_scaffold(folder: Path, file: Path) -> dict[str, Any]:
         except OSError as cause:
             raise NoSpace(f"{path} cannot be written ({cause.strerror}).", path=str(path)) from cause
     return {"written": written, "notes": notes, "kept": kept}
+
+
+def has_kubeconfig() -> bool:
+    """Whether kubectl would find a cluster; nothing is asked of it."""
+    named = os.environ.get("KUBECONFIG")
+    paths = [Path(part) for part in named.split(os.pathsep) if part] if named else [Path("~/.kube/config").expanduser()]
+    return any(path.is_file() for path in paths)
 
 
 def look(folder: Path) -> Listing:
@@ -85,21 +91,23 @@ def _content(path: Path) -> str | None:
         return None
 
 
-def kubernetes_is_reserved() -> bool:
-    """Whether this version refuses a plan for a cluster."""
-    return any(row.path == ("target", "kind") for row in NOT_YET)
+def scaffold(listing: Listing, folder_name: str, *, has_cluster: bool = False) -> Scaffold:
+    """The plan for what the listing holds. Pure; the text is always a valid plan for the same folder.
 
-
-def scaffold(listing: Listing, folder_name: str) -> Scaffold:
-    """The plan for what the listing holds. Pure; the text is always a valid plan for the same folder."""
+    `has_cluster`: a kubeconfig is there. Manifests beside a service that could run here are for a cluster only then.
+    """
     cluster = find_cluster(listing)
     stack = find_stack(listing)
     service = service_name(folder_name)
-    if cluster is not None and (stack.kind == "unknown" or not kubernetes_is_reserved()):
-        return _for_cluster(listing, cluster, stack, service)
+    if cluster is not None and (has_cluster or stack.kind == "unknown"):
+        return _for_cluster(listing, cluster, stack, service, has_cluster=has_cluster)
     notes = list(stack.notes)
     if cluster is not None:
-        notes.append(f"{cluster.source} is not used: this version deploys to one machine.".capitalize())
+        source = f"{cluster.source[0].upper()}{cluster.source[1:]}"
+        notes.append(
+            f"{source} is not used, since no kubeconfig names a cluster here: set KUBECONFIG and run init again for a "
+            "plan that deploys there."
+        )
     return Scaffold(_local_text(listing, stack, service), tuple(notes))
 
 
@@ -116,8 +124,8 @@ def _image_step(listing: Listing, service: str) -> list[StepIdea]:
     return [StepIdea("Docker", "docker", run, active=False, why="put your registry's name in")]
 
 
-def _for_cluster(listing: Listing, cluster: Cluster, stack: Stack, service: str) -> Scaffold:
-    notes = ["This version deploys to kind: local alone: it will refuse this plan."] if kubernetes_is_reserved() else []
+def _for_cluster(listing: Listing, cluster: Cluster, stack: Stack, service: str, *, has_cluster: bool) -> Scaffold:
+    notes = [] if has_cluster else ["No kubeconfig names a cluster here: set KUBECONFIG before `failback plan`."]
     release = "\n".join(f"  {key}: {_flow(value)}" for key, value in cluster.release.items())
     parts = [
         _head(service, f"Made from {cluster.source}."),

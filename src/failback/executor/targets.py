@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
 
 from failback.executor.home import Home
 from failback.model.errors import NotPossibleHere
-from failback.model.plan import Plan
+from failback.model.plan import KubernetesTargetSpec, Plan
 from failback.model.redaction import Redactor
 from failback.targets.base import Target
 
@@ -26,9 +28,25 @@ def open_target(home: Home, plan: Plan, redactor: Redactor) -> Target | None:
 
 def open_existing(home: Home, service: str) -> Target:
     """The target of a service that was deployed with this home. Raises UnknownService."""
+    if is_on_cluster(home, service):
+        existing: Target = _cluster_target().existing(home.service(service), home.key_file, service, Redactor())
+        return existing
     from failback.targets.local.target import LocalTarget
 
     return LocalTarget.existing(home.root, home.run_dir(), service, home.key_file, Redactor())
+
+
+def is_on_cluster(home: Home, service: str) -> bool:
+    """Whether this home deployed the service to a cluster."""
+    return (home.service(service) / "kubernetes.json").exists()
+
+
+def services_of(home: Home) -> list[str]:
+    """The services that this home deployed, by name."""
+    found = {
+        path.parent.name for name in ("state.json", "kubernetes.json") for path in home.root.glob(f"services/*/{name}")
+    }
+    return sorted(found)
 
 
 def _local(home: Home, plan: Plan, redactor: Redactor) -> Target:
@@ -38,4 +56,25 @@ def _local(home: Home, plan: Plan, redactor: Redactor) -> Target:
     return LocalTarget(home.root, home.run_dir(), plan.service, listen, home.key_file, redactor)
 
 
-_KINDS: Mapping[str, Callable[[Home, Plan, Redactor], Target]] = {"local": _local}
+def _kubernetes(home: Home, plan: Plan, redactor: Redactor) -> Target:
+    from failback.targets.kubernetes.site import Settings
+
+    spec = plan.target
+    if not isinstance(spec, KubernetesTargetSpec):
+        raise RuntimeError(f"the target of {plan.service} is no cluster")
+    settings = Settings(
+        context=spec.context,
+        namespace=spec.namespace,
+        traffic=spec.traffic.model_dump(mode="json"),
+        zero_downtime=plan.rollback_config.zero_downtime_required,
+        strategy=plan.strategy,
+    )
+    target: Target = _cluster_target()(home.service(plan.service), home.key_file, plan.service, settings, redactor)
+    return target
+
+
+def _cluster_target() -> Any:
+    return import_module("failback.targets.kubernetes.target").KubernetesTarget
+
+
+_KINDS: Mapping[str, Callable[[Home, Plan, Redactor], Target]] = {"local": _local, "kubernetes": _kubernetes}

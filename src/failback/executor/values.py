@@ -9,14 +9,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from failback.backup.keys import Key, ensure_key
 from failback.executor.plan_file import LoadedPlan
-from failback.model.errors import PlanError, SnapshotUnreadable
-from failback.model.plan import LocalReleaseSpec, Plan
+from failback.model.errors import PlanError, SnapshotUnreadable, UsageError
+from failback.model.plan import KubernetesReleaseSpec, LocalReleaseSpec, Plan
 from failback.model.redaction import MASK, Redactor
 from failback.model.values import Resolved, Value, mask_values, resolve, unmasked, unresolved
 from failback.targets.base import ReleaseSpec
@@ -27,6 +29,20 @@ _SECRET_SETTINGS = (
     "notification_config.email.username",
     "notification_config.email.password",
 )
+
+
+STANDARD_INPUT = "-"
+_PIPED = "release.standard_input"
+
+
+@lru_cache(maxsize=1)
+def _standard_input() -> str:
+    """What was piped in. It can be read once only; a resume finds it among the kept values. Raises UsageError."""
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UsageError(
+            "release/manifests names standard input (-), and nothing is piped in: kubectl ... | failback ..."
+        )
+    return sys.stdin.read()
 
 
 @dataclasses.dataclass(slots=True)
@@ -59,8 +75,11 @@ class ExecutionValues:
                 problems += error.fields["problems"]
         if problems:
             raise unresolved(problems)
+        texts = {where: one.reveal() for where, one in found.items()}
+        if STANDARD_INPUT in getattr(loaded.plan.release, "manifests", ()):
+            texts[_PIPED] = _standard_input()
         return cls(
-            texts={where: one.reveal() for where, one in found.items()},
+            texts=texts,
             secret=frozenset(where for where, one in found.items() if one.secret),
             masked=mask_values(found.values()),
             warnings=unmasked(found),
@@ -139,6 +158,10 @@ class ExecutionValues:
             shape["path"] = str((folder / plan.release.path).absolute())
             shape["plan_folder"] = str(folder.absolute())
             shape["env"] = env
+        if isinstance(plan.release, KubernetesReleaseSpec):
+            shape["plan_folder"] = str(folder.absolute())
+            shape["image"] = self.texts.get("release.image") or None
+            shape["standard_input"] = self.texts.get(_PIPED)
         return ReleaseSpec(
             service=plan.service,
             shape=shape,

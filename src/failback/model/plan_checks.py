@@ -281,7 +281,6 @@ def _is(*words: str) -> Callable[[Any], bool]:
 
 
 NOT_YET: tuple[NotYet, ...] = (
-    NotYet(("target", "kind"), _is("kubernetes"), "this version deploys to kind: local alone."),
     NotYet(("services",), bool, "this version deploys one service a plan. Write `service`, `target` and `release`."),
     NotYet(("strategy",), _is("rolling", "weighted"), "this version knows the strategy dark alone. Leave it out."),
     NotYet(("diagnosis", "try_fixes"), _on, "this version recommends fixes and does not try them. Leave it out."),

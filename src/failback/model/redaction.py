@@ -101,8 +101,18 @@ class Redactor:
     """Masks given secret values (6 characters and more) in every form they travel in, and well-known token shapes."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
-        forms: set[str] = set()
-        for value in values:
+        self._forms: tuple[str, ...] = ()
+        self._known: set[str] = set()
+        self.add(values)
+
+    def add(self, values: Iterable[str]) -> None:
+        """Masks these values as well, from now on; for secrets that are met on the way (a manifest's, a cluster's)."""
+        fresh = {value for value in values if value not in self._known}
+        if not fresh and self._known:
+            return
+        self._known |= fresh
+        forms = set(self._forms)
+        for value in fresh:
             forms.update(_forms_of(value))
         self._forms = tuple(sorted(forms, key=lambda form: (-len(form), form)))
         encoded = [_encoded(form) for form in self._forms]

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from testbed.build import digest_of
-from testbed.images import Image, digests, full_name, make, push
+from testbed.images import Image, digests, make, push
 from testbed.settings import HOME, OPEN_REGISTRY, SOURCES
 
 PYTHON = Path("/usr/bin/python3").resolve()  # the name of its library has its version
@@ -149,7 +149,7 @@ def ensure(binaries: dict[str, Path]) -> bool:
         for name, fill in ROOTS.items():
             (Path(folder) / name).mkdir()
             fill(Path(folder) / name, binaries)
-        made = {full_name(image.name): make(image) for image in base_images(Path(folder))}
+        made = make(*base_images(Path(folder)))
     for name in made:
         push(name, name.replace("docker.io", OPEN_REGISTRY, 1))
     stamp.write_text(json.dumps({"key": key, "digests": made}, indent=1))

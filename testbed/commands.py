@@ -121,8 +121,8 @@ def image(arguments: Sequence[str]) -> int:
         env = dict(pair.split("=", 1) for pair in given.env)
         entrypoint = tuple(shlex.split(given.entrypoint))
         wanted = images.Image(given.name, tuple(given.folders), entrypoint, env, given.workdir, given.user, given.arch)
-        digest = images.make(wanted)
-        print(f"{images.full_name(given.name)} {digest}")
+        ((name, digest),) = images.make(wanted).items()
+        print(f"{name} {digest}")
         if given.push:
             images.push(given.name, given.push, given.login)
             print(f"{given.push} {digest}")

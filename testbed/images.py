@@ -81,22 +81,31 @@ def configuration(image: Image, digests: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def write_archive(image: Image, target: Path, scratch: Path) -> None:
-    """Writes the image as `docker save` would."""
-    layers = [scratch / f"layer-{number}" for number, _ in enumerate(image.layers)]
-    digests = [pack(folder, layer) for folder, layer in zip(image.layers, layers, strict=True)]
-    config = json.dumps(configuration(image, digests), sort_keys=True).encode()
-    config_name = hashlib.sha256(config).hexdigest() + ".json"
-    names = [f"{digest}.tar" for digest in digests]
-    manifest = [{"Config": config_name, "RepoTags": [full_name(image.name)], "Layers": names}]
-    with tarfile.open(target, "w") as archive:
-        for name, content in ((config_name, config), ("manifest.json", json.dumps(manifest).encode())):
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-        for name, layer in zip(names, layers, strict=True):
-            archive.add(layer, name)
-            layer.unlink()
+def write_archive(images: Sequence[Image], target: Path) -> None:
+    """Writes them as `docker save` would: a layer that several have is in it once."""
+    folders = dict.fromkeys(folder for image in images for folder in image.layers)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch, tarfile.open(target, "w") as archive:
+        layer_of: dict[Path, str] = {}
+        for folder in folders:
+            layer = Path(scratch) / "layer"
+            layer_of[folder] = pack(folder, layer)
+            if list(layer_of.values()).count(layer_of[folder]) == 1:
+                archive.add(layer, f"{layer_of[folder]}.tar")
+        manifest = []
+        for image in images:
+            digests = [layer_of[folder] for folder in image.layers]
+            config = json.dumps(configuration(image, digests), sort_keys=True).encode()
+            config_name = hashlib.sha256(config).hexdigest() + ".json"
+            add_bytes(archive, config_name, config)
+            layers = [f"{digest}.tar" for digest in digests]
+            manifest.append({"Config": config_name, "RepoTags": [full_name(image.name)], "Layers": layers})
+        add_bytes(archive, "manifest.json", json.dumps(manifest).encode())
+
+
+def add_bytes(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    archive.addfile(info, io.BytesIO(content))
 
 
 def ctr(*arguments: str) -> str:
@@ -113,18 +122,20 @@ def digests() -> dict[str, str]:
     return {row[0]: row[2] for row in rows if len(row) > 2}
 
 
-def make(image: Image) -> str:
-    """Makes and imports the image; returns its digest."""
+def make(*images: Image) -> dict[str, str]:
+    """Makes and imports images of one architecture; returns their full names and digests."""
     (HOME / "tmp").mkdir(parents=True, exist_ok=True)
-    for folder in image.layers:
+    for folder in (folder for image in images for folder in image.layers):
         if not folder.is_dir():
             raise RuntimeError(f"{folder} is not a folder: an image is made from folders that hold its files")
+    arch = images[0].arch
     with tempfile.TemporaryDirectory(dir=HOME / "tmp") as scratch:
         archive = Path(scratch) / "image.tar"
-        write_archive(image, archive, Path(scratch))
-        unpack = [] if image.arch == "amd64" else ["--no-unpack"]
-        ctr("images", "import", f"--platform=linux/{image.arch}", *unpack, str(archive))
-    return digests()[full_name(image.name)]
+        write_archive(images, archive)
+        unpack = [] if arch == "amd64" else ["--no-unpack"]
+        ctr("images", "import", f"--platform=linux/{arch}", *unpack, str(archive))
+    there = digests()
+    return {full_name(image.name): there[full_name(image.name)] for image in images}
 
 
 def push(name: str, reference: str, login: str = "") -> None:

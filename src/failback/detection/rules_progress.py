@@ -49,7 +49,8 @@ def _healthy(view: View, limits: Limits) -> str:
     if view.traffic is None or view.traffic.new.requests == 0:
         return f"baked {seconds(limits.bake_s)}: no requests came"
     new = view.traffic.new
-    return f"baked {seconds(limits.bake_s)}: {new.failed:,} of {new.requests:,} user requests failed"
+    whose = "requests of failback's own" if view.traffic.own else "user requests"
+    return f"baked {seconds(limits.bake_s)}: {new.failed:,} of {new.requests:,} {whose} failed"
 
 
 def _from_what_to_what(view: View, limits: Limits) -> str:

@@ -112,6 +112,8 @@ def every_request_failed(view: View, limits: Limits) -> Finding | None:
 
 
 def _kind(traffic: TrafficView) -> str:
+    if traffic.own:
+        return "requests of failback's own"
     return "copied requests" if traffic.mirrored else "user requests"
 
 

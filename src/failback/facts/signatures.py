@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from failback.facts.document import Document, is_access_line, level_of
 
@@ -39,6 +40,24 @@ def signatures(text: str | bytes) -> frozenset[str]:
 def error_lines(document: Document) -> dict[str, int]:
     """Template of each error line -> index of the first line that has it. Frames of traces are left out."""
     found: dict[str, int] = {}
+    for index in _error_indices(document):
+        found.setdefault(template(document.lines[index]), index)
+        if len(found) >= SIGNATURES_MAX:
+            break
+    return found
+
+
+def error_counts(document: Document) -> dict[str, int]:
+    """Template of each error line -> how many lines have it; at least that many in a log that is full of them."""
+    found: dict[str, int] = {}
+    for index in _error_indices(document):
+        name = template(document.lines[index])
+        if name in found or len(found) < SIGNATURES_MAX:
+            found[name] = found.get(name, 0) + 1
+    return found
+
+
+def _error_indices(document: Document) -> Iterator[int]:
     candidates: set[int] = set()
     for word in _ERROR_WORDS:
         candidates.update(document.hits(word))
@@ -46,9 +65,5 @@ def error_lines(document: Document) -> dict[str, int]:
         line = document.lines[index]
         if line.lstrip().startswith(("at ", "File ", "from ", "#")) or is_access_line(line):
             continue
-        if level_of(line) in ("DEBUG", "INFO"):
-            continue
-        found.setdefault(template(line), index)
-        if len(found) >= SIGNATURES_MAX:
-            break
-    return found
+        if level_of(line) not in ("DEBUG", "INFO"):
+            yield index

@@ -95,6 +95,7 @@ class TrafficView:
     stable: RequestCounts  # before the cut-over: what is usual
     slow_ms: float | None = None
     mirrored: bool = False
+    own: bool = False  # failback's own requests, sent beside the users', where nothing counts theirs
 
 
 class Stage(StrEnum):

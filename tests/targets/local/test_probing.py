@@ -131,7 +131,7 @@ async def test_a_large_body_is_not_kept() -> None:
 
 async def test_a_trickling_answer_ends_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """One byte a second for ever is no answer."""
-    monkeypatch.setattr("failback.targets.local.probing._SMOKE_S_MAX", 0.2)
+    monkeypatch.setattr("failback.targets.expectations.SMOKE_S_MAX", 0.2)
     async with _answering(_ok(), after_s=30) as port:
         probe = await smoke_request("r1-1", port, {"path": "/"}, None)
 

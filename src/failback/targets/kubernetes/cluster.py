@@ -11,10 +11,10 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
-from failback.model.errors import LeaseLost, NotPossibleHere, TargetUnavailable
+from failback.model.errors import LeaseLost, NotPermitted, NotPossibleHere, TargetUnavailable, WriteRejected
 from failback.targets.kubernetes import access
 from failback.targets.kubernetes.failures import Conflict, NotFound, failure
 from failback.targets.kubernetes.kinds import KINDS, Kind, Object
@@ -24,6 +24,7 @@ _RIDE_OUT_S = 30.0
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _ANSWER_S_MAX = 15.0
 _CHANGES_MAX = 20
+_LOG_LINE_MAX = 64 * 1024
 _APPLY = "application/apply-patch+yaml"
 _JSON_PATCH = "application/json-patch+json"
 _MERGE_PATCH = "application/merge-patch+json"
@@ -40,6 +41,7 @@ class Cluster:
         self.namespace: str = namespace or self._config.namespace
         self.server: str = self._config.cluster.server
         self.requests: Counter[str] = Counter()
+        self.refused: Mapping[str, Any] | None = None  # the Status of the last write that it refused for good
         self._client: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._discovered: dict[tuple[str, str], Kind] = {}
@@ -69,11 +71,15 @@ class Cluster:
         items = [{"apiVersion": found.api_version, "kind": found.name, **item} for item in answer.get("items") or ()]
         return items, str(answer["metadata"]["resourceVersion"])
 
-    async def logs(self, pod: str, container: str, *, previous: bool = False, tail_bytes: int = 65536) -> str:
+    async def logs(
+        self, pod: str, container: str, *, previous: bool = False, tail_bytes: int = 65536, since_s: int | None = None
+    ) -> str:
         """The end of one container's log; "" where there is none (never started, or cleaned away)."""
         parameters: dict[str, Any] = {"container": container, "limitBytes": tail_bytes * 16, "tailLines": 2000}
         if previous:
             parameters["previous"] = "true"
+        if since_s is not None:
+            parameters["sinceSeconds"] = since_s
         try:
             response = await self._send("GET", await self.path("Pod", pod, "log"), parameters, kind="log")
         except TargetUnavailable:
@@ -82,12 +88,12 @@ class Cluster:
             return ""
         return bytes(response.content)[-tail_bytes:].decode("utf-8", "replace")
 
-    async def follow(self, pod: str, container: str, *, since_s: int | None = None) -> AsyncIterator[bytes]:
-        """The lines of a container's log as they come; ends with the container."""
+    async def follow(self, pod: str, container: str, *, since_s: int | None = None) -> AsyncGenerator[bytes, None]:
+        """The lines of a container's log as they come; ends with the container. Longer lines come in pieces."""
         parameters: dict[str, Any] = {"container": container, "follow": "true"}
         if since_s is not None:
             parameters["sinceSeconds"] = since_s
-        async for line in self._stream(await self.path("Pod", pod, "log"), parameters, "log-follow"):
+        async for line in self._stream(await self.path("Pod", pod, "log"), parameters, "log-follow", _LOG_LINE_MAX):
             yield line
 
     async def through_pod(
@@ -130,6 +136,10 @@ class Cluster:
             kind="SelfSubjectAccessReview",
         )
         return bool((answer.get("status") or {}).get("allowed"))
+
+    async def read(self, path: str, parameters: Mapping[str, Any] | None = None, *, kind: str) -> Object:
+        """Any other address of the API server that answers with JSON; `kind` names it in `requests`."""
+        return await self._json("GET", path, parameters, kind=kind)
 
     async def version(self) -> str:
         return str((await self._json("GET", "/version", kind="version")).get("gitVersion", ""))
@@ -315,6 +325,8 @@ class Cluster:
                     return response
                 refused = failure(method, path, response.status_code, bytes(response.content))
                 if not isinstance(refused, TargetUnavailable) or response.status_code == 410:
+                    if method != "GET" and type(refused) in (WriteRejected, NotPermitted):
+                        self.refused = refused.fields["api_error"]
                     raise refused
                 problem = refused
                 pause = max(pause, min(_retry_after(response), 5.0))
@@ -329,7 +341,9 @@ class Cluster:
             tries += 1
             await asyncio.sleep(pause)
 
-    async def _stream(self, path: str, parameters: Mapping[str, Any], kind: str) -> AsyncIterator[bytes]:
+    async def _stream(
+        self, path: str, parameters: Mapping[str, Any], kind: str, line_bytes_max: int | None = None
+    ) -> AsyncIterator[bytes]:
         """Lines of an answer without end. A lost connection ends it; what it was is the caller's to look up again."""
         self.requests[kind] += 1
         client = self._connected()
@@ -346,6 +360,9 @@ class Cluster:
                     for line in lines:
                         if line:
                             yield line
+                    if line_bytes_max is not None and len(pending) > line_bytes_max:
+                        yield pending
+                        pending = b""
                 if pending:
                     yield pending
         except (TargetUnavailable, LeaseLost):

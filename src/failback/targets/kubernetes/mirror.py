@@ -18,6 +18,8 @@ from failback.targets.kubernetes.failures import WatchExpired
 from failback.targets.kubernetes.kinds import Object
 
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+_BLIND_AFTER = 3
+_HEARD_AFTER_S = 2.0  # an attempt that lasts longer is a watch
 
 OnChange = Callable[[str, Object], None]
 
@@ -47,6 +49,8 @@ class Mirror:
         self.gaps = 0
         self.seen_at = 0.0  # monotonic seconds of the last word from the server
         self.problem: FailbackError | None = None  # why it does not follow any more
+        self._quiet = 0  # attempts in a row that brought nothing
+        self._began = 0.0  # monotonic seconds of the latest attempt
 
     async def __aenter__(self) -> Mirror:
         await self._list()
@@ -70,6 +74,11 @@ class Mirror:
             return holds(self.objects)
         return True
 
+    @property
+    def blind(self) -> bool:
+        """The server is not heard: one attempt after the other to go on ended at once. What it shows is old."""
+        return self._quiet >= _BLIND_AFTER and time.monotonic() - self._began < _HEARD_AFTER_S
+
     def values(self) -> Iterable[Object]:
         return self.objects.values()
 
@@ -87,13 +96,13 @@ class Mirror:
         self.seen_at = time.monotonic()
 
     async def _follow(self) -> None:
-        quiet = 0
         while True:
+            self._began = time.monotonic()
             try:
                 async for kind, obj in self._cluster.watch(
                     self._kind, self._version, labels=self._labels, fields=self._fields
                 ):
-                    quiet = 0
+                    self._quiet = 0
                     self.problem = None
                     self._version = obj["metadata"]["resourceVersion"]
                     self.seen_at = time.monotonic()
@@ -104,8 +113,10 @@ class Mirror:
                 await self._again()
             except FailbackError as problem:
                 self.problem = problem
-            await asyncio.sleep(_PAUSES_S[min(quiet, len(_PAUSES_S) - 1)])
-            quiet += 1
+            if time.monotonic() - self._began > _HEARD_AFTER_S:
+                self._quiet = 0  # it was there, and had nothing to say
+            await asyncio.sleep(_PAUSES_S[min(self._quiet, len(_PAUSES_S) - 1)])
+            self._quiet += 1
 
     async def _again(self) -> None:
         try:

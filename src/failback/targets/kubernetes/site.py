@@ -12,6 +12,7 @@ from typing import Any
 import pyrage
 
 from failback.model.errors import LeaseLost, NotPermitted, TargetUnavailable, UnknownService
+from failback.model.evidence import ProbeResult
 from failback.model.redaction import Redactor
 from failback.targets.kubernetes.cluster import Cluster, Patch
 from failback.targets.kubernetes.desired import Desired, Unit
@@ -56,6 +57,7 @@ class Site:
         self.lease = ClusterLease(self.cluster, service)
         self._key_file = key_file
         self._fenced: set[str] = set()
+        self.probes: dict[str, list[ProbeResult]] = {}  # what this process asked each pod, for the evidence
 
     @classmethod
     def existing(cls, folder: Path, key_file: Path, service: str, redactor: Redactor) -> Site:

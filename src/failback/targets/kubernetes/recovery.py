@@ -33,6 +33,7 @@ from failback.targets.kubernetes.site import Site
 
 _READY_S_MAX = 60.0
 _GONE_S_MAX = 15.0
+_LOOK_S_MAX = 0.5
 _DARK_GRACE_S = 1  # nobody is served by a dark pod; it need not be waited for
 
 
@@ -233,19 +234,21 @@ async def _remove_failed_sets(site: Site, live: Object, record: Record, journal:
                 )
             )
         actions.append(Action(f"removed ReplicaSet {name}", ok=await site.cluster.get("ReplicaSet", name) is None))
-        actions.append(await _pods_gone(site, live, revision_hash, dark))
+        actions.append(await _pods_gone(site, live, revision_hash))
     return actions
 
 
-async def _pods_gone(site: Site, live: Object, revision_hash: str, dark: bool) -> Action:
-    """Dark pods are gone; those that had users may end their requests first, within their own grace time."""
+async def _pods_gone(site: Site, live: Object, revision_hash: str) -> Action:
+    """Every pod's deletion is accepted, and nothing makes new ones. What still ends its last requests, within its own
+    grace time, is told; a short wait tells most of them as gone."""
 
-    def left(pods: dict[str, Object]) -> list[str]:
-        return [name for name, pod in pods.items() if dark or "deletionTimestamp" not in pod["metadata"]]
+    def staying(pods: dict[str, Object]) -> list[str]:
+        return [name for name, pod in pods.items() if "deletionTimestamp" not in pod["metadata"]]
 
     async with Mirror(site.cluster, "Pod", labels=names.pods_of(live, revision_hash)) as pods:
-        gone = await pods.until(lambda objects: not left(objects), _GONE_S_MAX)
-        remaining = left(pods.objects)
-        leaving = len(pods.objects) - len(remaining)
-    text = f"pods of {revision_hash}: none left" + (f", {leaving} end their last requests" if leaving else "")
-    return Action(text if gone else f"pods of {revision_hash} still there: {', '.join(remaining)}", ok=gone)
+        accepted = await pods.until(lambda objects: not staying(objects), _GONE_S_MAX)
+        await pods.until(lambda objects: not objects, _LOOK_S_MAX)
+        remaining, leaving = staying(pods.objects), len(pods.objects)
+    if not accepted:
+        return Action(f"pods of {revision_hash} still there: {', '.join(remaining)}", ok=False)
+    return Action(f"pods of {revision_hash}: none left" + (f", {leaving} are ending" if leaving else ""))

@@ -21,9 +21,10 @@ class Part(StrEnum):
     JUDGE = "judge"
     CUT_OVER = "cut-over"
     BAKE = "bake"
+    EXTEND = "extend"
 
 
-ROLLOUT = (Part.STAGE, Part.LAUNCH, Part.JUDGE, Part.CUT_OVER, Part.BAKE)
+ROLLOUT = (Part.STAGE, Part.LAUNCH, Part.JUDGE, Part.CUT_OVER, Part.BAKE, Part.EXTEND)
 # Only these may be broken off in the middle: the others are short, and half of one would have to be repaired.
 CANCELLABLE = frozenset({Part.COMMAND, Part.JUDGE, Part.BAKE})
 

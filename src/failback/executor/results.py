@@ -129,7 +129,7 @@ def detection(failure: Outcome) -> dict[str, Any]:
         "reason": failure["reason"],
         "rule": failure.get("rule", ""),
         "evidence": failure.get("evidence", []),
-        "stage": "after the cut-over" if failure.get("part") == Part.BAKE else "before any user traffic",
+        "stage": "after the cut-over" if failure.get("part") in (Part.BAKE, Part.EXTEND) else "before any user traffic",
     }
 
 

@@ -69,11 +69,17 @@ async def _bake(x: Execution, target: Target, revision: Revision) -> Outcome:
     return _told(await _watch(x, target, revision))
 
 
+async def _extend(x: Execution, target: Target, revision: Revision) -> Outcome:
+    await target.extend(revision, x.journal)
+    return {}
+
+
 _PARTS: Mapping[Part, Callable[[Execution, Target, Revision], Awaitable[Outcome]]] = {
     Part.LAUNCH: _launch,
     Part.JUDGE: _judge,
     Part.CUT_OVER: _cut_over,
     Part.BAKE: _bake,
+    Part.EXTEND: _extend,
 }
 
 

@@ -20,7 +20,7 @@ from dbos import DBOS, SetWorkflowID
 from failback.executor import faults
 
 # Raised only when the order of steps in `workflow.run_execution` changes.
-WORKFLOW_SHAPE = "1"
+WORKFLOW_SHAPE = "2"
 _PICK_UP_S = 0.05
 
 Body = Callable[[str], Coroutine[Any, Any, None]]

@@ -14,7 +14,7 @@ from typing import Any
 
 from failback.executor import ballast, conclusion, opening, recovery, rollout
 from failback.executor.context import Execution, Outcome
-from failback.executor.nodes import CANCELLABLE, Node, Part, nodes_of
+from failback.executor.nodes import CANCELLABLE, ROLLOUT, Node, Part, nodes_of
 from failback.executor.runtime import durable_step
 from failback.executor.steps import StepRunner
 from failback.executor.stop import Stopped
@@ -103,7 +103,7 @@ async def _perform(x: Execution, node: Node) -> Outcome:
         outcome = _outcome(node, "failed", began, reason=error.message, error=error.code)
     except Exception as error:  # noqa: BLE001 - a defect in the middle of a rollout has to end in a rollback
         outcome = _outcome(node, "failed", began, reason=f"{type(error).__name__}: {error}", error="FB-001")
-    if node.part in (Part.COMMAND, Part.BAKE) or outcome["status"] != "succeeded":
+    if node.part in (Part.COMMAND, ROLLOUT[-1]) or outcome["status"] != "succeeded":
         x.emit(
             "step-finished",
             number=node.number,

@@ -101,6 +101,13 @@ class Target(Protocol):
         """All users to the revision, in one atomic switch, confirmed by the data plane before it returns."""
         ...
 
+    async def extend(self, revision: Revision, journal: Journal) -> None:
+        """The revision has baked on those users that the cut-over gave it: all others follow, where it was not all.
+
+        Raises ReleaseError where it does not hold while they come.
+        """
+        ...
+
     async def finish(self, revision: Revision, journal: Journal) -> Sequence[Action]:
         """The revision has baked: drain and remove the former one; it becomes the stable revision."""
         ...

@@ -36,6 +36,7 @@ from failback.targets.kubernetes.site import Site, Staged
 
 _TEMPORARY = ("updateStrategy", "minReadySeconds")
 _APPEARS_S_MAX = 60.0
+_PROXIES_S_MIN = 3.0  # kube-proxy writes its rules at most once a second, and takes its time on a busy node
 _SETTLE_S = 1.0  # a pod that is ready stays so this long before it serves
 
 
@@ -60,7 +61,7 @@ async def launch(site: Site, unit: Unit, staged: Staged, live: Object, journal: 
             unit.name,
             lambda current: _launch_patch(current, record, merged["spec"]["template"], strategy, site),
         )
-    new = await new_hash(site, unit, record)
+    new = await new_hash(site, unit)
     if new != record.stable and not await _pods(site, live, new):
         await _exchange(site, unit, live, _next(await _pods(site, live, record.stable)), staged, journal)
 
@@ -75,7 +76,7 @@ async def routed(site: Site, unit: Unit) -> list[str]:
     return found
 
 
-async def new_hash(site: Site, unit: Unit, record: Record) -> str:
+async def new_hash(site: Site, unit: Unit) -> str:
     """The revision of the template that the workload has now, once its controller has seen it."""
     deadline = time.monotonic() + _APPEARS_S_MAX
     async with Mirror(site.cluster, unit.kind, fields=f"metadata.name={unit.name}") as workloads:
@@ -93,27 +94,38 @@ async def new_hash(site: Site, unit: Unit, record: Record) -> str:
     return found
 
 
+async def serve_first(site: Site, unit: Unit, staged: Staged, journal: Journal) -> None:
+    """The first successor has passed in the dark: it serves its share of users, beside all the others."""
+    live, record = await site.record(unit)
+    if live is None or record is None:
+        raise ReleaseError(f"{unit.told} has no rollout under way.")
+    await _serve(site, live, await new_hash(site, unit), staged, journal)
+
+
 async def exchange_rest(site: Site, unit: Unit, staged: Staged, journal: Journal) -> None:
-    """The first successor has passed: it serves, and the others are exchanged one after another.
+    """The first one has baked: the others are exchanged one after another, each looked at before the next goes.
 
     Raises ReleaseError where one of them does not become ready: the pods before it keep serving.
     """
     live, record = await site.record(unit)
     if live is None or record is None:
         raise ReleaseError(f"{unit.told} has no rollout under way.")
-    new = await new_hash(site, unit, record)
-    if record.moment is Moment.DARK:
-        await deployments.moved(site, unit, journal, moment=Moment.SWITCHED, switched_at=time.time())
+    new = await new_hash(site, unit)
     while True:
-        for pod in await _pods(site, live, new):
-            if labels_of(pod).get(SERVING) != site.service:
-                await _passes(site, live, pod["metadata"]["name"], new, staged)
-                with journal.intent("pod.serve", pod=pod["metadata"]["name"]):
-                    await _label(site, pod, site.service)
+        await _serve(site, live, new, staged, journal)
         old = await _pods(site, live, record.stable or "")
         if new == record.stable or not old:
             return
         await _exchange(site, unit, live, _next(old), staged, journal)
+
+
+async def _serve(site: Site, live: Object, new: str, staged: Staged, journal: Journal) -> None:
+    """Each new pod that does not serve yet does so once it is ready."""
+    for pod in await _pods(site, live, new):
+        if labels_of(pod).get(SERVING) != site.service:
+            await _passes(site, live, pod["metadata"]["name"], new, staged)
+            with journal.intent("pod.serve", pod=pod["metadata"]["name"]):
+                await _label(site, pod, site.service)
 
 
 async def switch(site: Site, unit: Unit, staged: Staged, journal: Journal) -> None:
@@ -150,8 +162,11 @@ async def unlabel(site: Site, live: Object) -> Action:
 
 
 async def withdraw(site: Site, unit: Unit, live: Object, record: Record, journal: Journal) -> list[Action]:
-    """Phase 1: no pod of the failed revision is named by a Service, as the endpoints confirm."""
+    """Phase 1: no pod of the failed revision is named by a Service, as the endpoints confirm. Where no stable pod is
+    left that could serve instead, they keep serving until phase 2 has replaced each."""
     pods = await _pods(site, live, record.stable or "", other=True)
+    if not any(is_ready(pod) for pod in await _pods(site, live, record.stable or "")):
+        return [Action(f"{unit.told}: no stable pod is ready; each failed one serves until it is replaced", ok=None)]
     for pod in pods:
         if labels_of(pod).get(SERVING):
             with journal.intent("pod.withdraw", pod=pod["metadata"]["name"]):
@@ -176,25 +191,48 @@ async def restore(site: Site, unit: Unit, live: Object, record: Record, journal:
             ],
         )
     actions = [Action(f"{unit.told} has its stable template")]
-    for pod in await _pods(site, live, record.stable or "", other=True):
+    stable = record.stable or ""
+    failed = await _pods(site, live, stable, other=True)
+    # Those without users go at once; of those that serve, one at a time, once its successor can.
+    for pod in sorted(failed, key=lambda one: SERVING in labels_of(one)):
         name = pod["metadata"]["name"]
+        if SERVING in labels_of(pod):
+            await _withdrawn(site, unit, pod, journal)
         with journal.intent("pod.delete", pod=name):
             await site.cluster.delete("Pod", name, uid=pod["metadata"]["uid"])
-    ready = await _all_stable(site, live, record.stable or "")
-    serving = await _pods(site, live, record.stable or "")
-    await asyncio.gather(*(_label(site, pod, site.service) for pod in serving))
-    actions.append(Action(f"{len(serving)} pods of {record.stable} are ready", ok=ready))
+        if SERVING in labels_of(pod):
+            await _are_ready(site, live, stable, await _serve_all(site, live, stable) + 1)
+            await _serve_all(site, live, stable)
+    ready = await _are_ready(site, live, stable, _count(live))
+    serving = await _serve_all(site, live, stable)
+    actions.append(Action(f"{serving} pods of {stable} are ready", ok=ready))
     return actions
 
 
-async def _all_stable(site: Site, live: Object, stable: str) -> bool:
-    wanted = _count(live)
+async def _serve_all(site: Site, live: Object, stable: str) -> int:
+    """Every ready stable pod serves; how many there are."""
+    ready = [pod for pod in await _pods(site, live, stable) if is_ready(pod)]
+    await asyncio.gather(*(_label(site, pod, site.service) for pod in ready))
+    return len(ready)
+
+
+async def _withdrawn(site: Site, unit: Unit, pod: Object, journal: Journal) -> None:
+    """Out of the endpoints, and time for every node's proxy to see it. Raises TargetUnavailable."""
+    name = pod["metadata"]["name"]
+    with journal.intent("pod.withdraw", pod=name):
+        await _label(site, pod, None)
+    for service in await routed(site, unit):
+        if not await _out_of(site, service, pod["metadata"]["uid"]):
+            raise TargetUnavailable(f"Service {service} still names the pod {name}, which was taken out of it.")
+    await asyncio.sleep(_PROXIES_S_MIN)
+
+
+async def _are_ready(site: Site, live: Object, stable: str, wanted: int) -> bool:
+    """Waits until so many pods of the stable revision are ready."""
 
     def good(pods: dict[str, Object]) -> bool:
-        mine = [one for one in pods.values() if "deletionTimestamp" not in one["metadata"]]
-        return len(mine) >= wanted and all(
-            labels_of(one).get(CONTROLLER_HASH) == stable and is_ready(one) for one in mine
-        )
+        mine = [one for one in pods.values() if "deletionTimestamp" not in one["metadata"] and is_ready(one)]
+        return len([one for one in mine if labels_of(one).get(CONTROLLER_HASH) == stable]) >= wanted
 
     async with Mirror(site.cluster, "Pod", labels=names.pods_of(live)) as pods:
         return await pods.until(good, _APPEARS_S_MAX)
@@ -246,12 +284,8 @@ def _partition(first: int) -> dict[str, Any]:
 async def _exchange(site: Site, unit: Unit, live: Object, pod: Object, staged: Staged, journal: Journal) -> None:
     """One pod: out of the endpoints, drained, deleted; its successor runs without users."""
     name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
-    with journal.intent("pod.withdraw", pod=name):
-        await _label(site, pod, None)
-    for service in await routed(site, unit):
-        if not await _out_of(site, service, uid):
-            raise TargetUnavailable(f"Service {service} still names the pod {name}, which was taken out of it.")
-    await asyncio.sleep(float(staged.checks.get("drain") or 0.0))
+    await _withdrawn(site, unit, pod, journal)
+    await asyncio.sleep(max(0.0, float(staged.checks.get("drain") or 0.0) - _PROXIES_S_MIN))
     if unit.kind == "StatefulSet":
         ordinal = int(name.rpartition("-")[2])
         with journal.intent("workload.partition", workload=unit.told, first=ordinal):

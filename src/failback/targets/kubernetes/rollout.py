@@ -127,14 +127,21 @@ async def cut_over(site: Site, staged: Staged, journal: Journal) -> None:
             new = await names.hash_when_there(site, live)
             await deployments.enough_ready(site, live, new, record.stable)
         else:
-            await one_by_one.exchange_rest(site, unit, staged, journal)
+            await one_by_one.serve_first(site, unit, staged, journal)
     for unit in staged.desired.units:
         live, record = await _under_way(site, unit)
         if record.moment is Moment.DARK:
             await deployments.moved(site, unit, journal, moment=Moment.SWITCHED, switched_at=time.time())
         if unit.kind == "Deployment":
             await _switch(site, unit, staged, live, journal)
-        else:
+
+
+async def extend(site: Site, staged: Staged, journal: Journal) -> None:
+    """The rest of the users, where the cut-over gave the new revision a share of them. Raises ReleaseError."""
+    for unit in staged.desired.units:
+        _, record = await _under_way(site, unit)
+        if unit.kind != "Deployment" and record.stable is not None:
+            await one_by_one.exchange_rest(site, unit, staged, journal)
             await one_by_one.switch(site, unit, staged, journal)
 
 

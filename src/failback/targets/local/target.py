@@ -104,6 +104,9 @@ class LocalTarget:
     async def cut_over(self, revision: Revision, journal: Journal) -> None:
         await rollout.cut_over(self._site, self._record(revision), journal)
 
+    async def extend(self, revision: Revision, journal: Journal) -> None:
+        """Nobody is left: the cut-over is one switch of all users."""
+
     async def finish(self, revision: Revision, journal: Journal) -> Sequence[Action]:
         return await rollout.finish(self._site, self._record(revision), journal)
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from testbed import images, namespaces, node, parts, processes
+from testbed import images, namespaces, node, parts, processes, second_node
 from testbed import peers as peer_tools
 from testbed.settings import (
     ADMIN_KUBECONFIG,
@@ -151,6 +151,22 @@ def part(arguments: Sequence[str]) -> int:
         if given.action in ("start", "restart"):
             parts.start(all_parts[given.name])
             parts.wait_until_ready(all_parts[given.name])
+        return 0
+
+    return command(work)
+
+
+def second(arguments: Sequence[str]) -> int:
+    """testbed/second-node ACTION: a node that tests may switch off."""
+    actions = {"up": second_node.up, "crash": second_node.crash, "down": second_node.down}
+    parser = argparse.ArgumentParser(prog="testbed/second-node", description="A second node, to be switched off.")
+    parser.add_argument("action", choices=tuple(actions))
+    given = parser.parse_args(arguments)
+
+    def work() -> int:
+        enter()
+        with node.locked():
+            actions[given.action]()
         return 0
 
     return command(work)

@@ -11,23 +11,24 @@ from typing import Any
 from testbed.settings import (
     ADMIN_KUBECONFIG,
     API_SERVER,
-    CGROUP,
-    CONTAINERD_SOCKET,
+    FIRST,
     HOME,
     KUBECONFIGS,
+    LOGS,
     NODE_ADDRESS,
-    NODE_NAME,
     OPEN_REGISTRY,
     PKI,
-    POD_CIDR,
     PRIVATE_HTPASSWD,
     PRIVATE_REGISTRY,
+    SECOND,
+    Machine,
 )
 
 # Who may talk to the API server, and as what: the groups and names that Kubernetes itself grants the right roles.
 ACCOUNTS = {
     "admin": ("testbed-admin", "system:masters"),
-    "kubelet": (f"system:node:{NODE_NAME}", "system:nodes"),
+    "kubelet": (f"system:node:{FIRST.name}", "system:nodes"),
+    "kubelet-2": (f"system:node:{SECOND.name}", "system:nodes"),
     "kube-controller-manager": ("system:kube-controller-manager", ""),
     "kube-scheduler": ("system:kube-scheduler", ""),
     "kube-proxy": ("system:kube-proxy", ""),
@@ -43,7 +44,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
 [plugins."io.containerd.internal.v1.opt"]
   path = "{home}/containerd-opt"
 [plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "docker.io/failback/pause:1"
+  sandbox_image = "{registry}/failback/pause:1"
   # Without CAP_SYS_RESOURCE no process may lower its score; every sandbox would die.
   restrict_oom_score_adj = true
   disable_apparmor = true
@@ -55,7 +56,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
       SystemdCgroup = false
   [plugins."io.containerd.grpc.v1.cri".registry]
-    config_path = "{home}/registries"
+    config_path = "{registries}"
 """
 
 REGISTRY = """version: 0.1
@@ -74,7 +75,7 @@ REGISTRY_AUTH = """auth:
 
 def write_all() -> None:
     """Writes what is missing; secrets and keys that exist are kept, because running parts have read them."""
-    for name in ("cni", "kubelet", "etcd", "registries", "buildah", "tmp"):
+    for name in ("etcd", "registries", "buildah", "tmp"):
         (HOME / name).mkdir(parents=True, exist_ok=True)
     for folder in (PKI, KUBECONFIGS):
         folder.mkdir(exist_ok=True)
@@ -83,10 +84,20 @@ def write_all() -> None:
     key = PKI / "service-account.key"
     if not key.exists():
         subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
-    (HOME / "containerd.toml").write_text(CONTAINERD.format(home=HOME, socket=CONTAINERD_SOCKET))
-    write_json(HOME / "cni" / "10-testbed.conflist", network())
-    write_json(HOME / "kubelet.json", kubelet())
     write_registries()
+    write_machine(FIRST)
+
+
+def write_machine(machine: Machine) -> None:
+    """What a node's own processes read."""
+    for name in ("cni", "kubelet"):
+        (machine.home / name).mkdir(parents=True, exist_ok=True)
+    # The first node has its images before there is a registry, the second finds them there.
+    registry = "docker.io" if machine is FIRST else OPEN_REGISTRY
+    places = {"home": machine.home, "socket": machine.containerd_socket, "registries": HOME / "registries"}
+    (machine.home / "containerd.toml").write_text(CONTAINERD.format(**places, registry=registry))
+    write_json(machine.home / "cni" / "10-testbed.conflist", network(machine))
+    write_json(machine.home / "kubelet.json", kubelet(machine))
 
 
 def write_accounts() -> None:
@@ -117,10 +128,10 @@ def kubeconfig(account: str, token: str) -> dict[str, Any]:
     }
 
 
-def network() -> dict[str, Any]:
+def network(machine: Machine) -> dict[str, Any]:
     """`ptp` routes every pod by itself, so that a pod may reach itself through a Service without bridge settings."""
-    first, _, _ = POD_CIDR.rpartition(".")
-    addresses = {"subnet": POD_CIDR, "gateway": f"{first}.1"}
+    first, _, _ = machine.pods.rpartition(".")
+    addresses = {"subnet": machine.pods, "gateway": f"{first}.1"}
     return {
         "cniVersion": "0.4.0",
         "name": "testbed",
@@ -140,21 +151,24 @@ def network() -> dict[str, Any]:
     }
 
 
-def kubelet() -> dict[str, Any]:
+def kubelet(machine: Machine) -> dict[str, Any]:
     """Anyone in the cluster's own network may ask the kubelet: no machine but this one is in it."""
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
         "authorization": {"mode": "AlwaysAllow"},
-        "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
+        "containerRuntimeEndpoint": f"unix://{machine.containerd_socket}",
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{CGROUP}",
+        "cgroupRoot": f"/{machine.cgroup}",
         "failCgroupV1": False,
         "failSwapOn": False,
         "oomScoreAdj": 0,
-        "podLogsDir": str(HOME / "logs" / "pods"),
-        "volumePluginDir": str(HOME / "kubelet-plugins"),
+        "port": machine.kubelet_port,
+        "healthzPort": machine.health_port,
+        "registerWithTaints": [{"key": key, "value": "true", "effect": "NoSchedule"} for key in machine.taints],
+        "podLogsDir": str(LOGS / f"pods{machine.suffix}"),
+        "volumePluginDir": str(machine.home / "kubelet-plugins"),
         "resolvConf": "",
         "maxPods": 250,
         # A registry that does not answer must not hold up the pulls of other pods.

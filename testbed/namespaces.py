@@ -15,9 +15,9 @@ from pathlib import Path
 
 from testbed import processes
 from testbed.processes import Process
-from testbed.settings import BIN, CGROUP, CGROUP_PREFIX, HOME, NODE_ADDRESS
+from testbed.settings import BIN, CGROUP, CGROUP_PREFIX, FIRST, LOGS, Machine
 
-HOLDER = "namespaces"
+HOLDER = "namespaces"  # and the suffix of the node
 CGROUPS = Path("/sys/fs/cgroup")
 CLONE_NEWNET = 0x40000000
 READY_S_MAX = 10.0
@@ -25,24 +25,28 @@ READY_S_MAX = 10.0
 # /run, /var/log and /var/lib/kubelet are the namespace's own: containerd, CNI and the kubelet have names in them that
 # no setting changes, and leave nothing in the machine's this way.
 # There is no dummy device everywhere; a bridge without ports carries the node's address just as well.
-SET_UP = """set -eu
+MOUNTS = """set -eu
 mount -t tmpfs tmpfs /run
 mount --bind {logs} /var/log
 mkdir -p /var/lib/kubelet
 mount --bind {kubelet} /var/lib/kubelet
-ip link set lo up
+"""
+NETWORK = """ip link set lo up
 ip link add testbed0 type bridge
 ip address add {address}/24 dev testbed0
 ip link set testbed0 up
 ip route add default via {address}
 echo 1 > /proc/sys/net/ipv4/ip_forward
-exec {pause}
+"""
+ONE_MORE_ADDRESS = """ip address replace {address}/24 dev testbed0
+"""
+HOLD = """exec {pause}
 """
 
 
-def holder() -> Process | None:
-    """The process that holds the namespaces, if the cluster has any."""
-    return processes.recorded(HOLDER)
+def holder(machine: Machine = FIRST) -> Process | None:
+    """The process that holds the node's namespaces, if it has any."""
+    return processes.recorded(HOLDER + machine.suffix)
 
 
 def strays() -> list[Process]:
@@ -61,9 +65,9 @@ def _is_first_of_its_namespace(pid: int) -> bool:
     return len(ids) > 1 and ids[-1] == "1"
 
 
-def inside(command: Sequence[str]) -> Process | None:
+def inside(command: Sequence[str], machine: Machine) -> Process | None:
     """The process of the node with exactly this command line, recorded or not."""
-    held_by = holder()
+    held_by = holder(machine)
     if not held_by:
         return None
     home = Path(f"/proc/{held_by.pid}/ns/pid").readlink()
@@ -74,27 +78,33 @@ def inside(command: Sequence[str]) -> Process | None:
     return next(iter(processes.find(is_ours)), None)
 
 
-def create() -> Process:
-    """Makes the namespaces and returns their holder once the network in them is set up."""
-    folders = {"logs": HOME / "logs" / "machine", "kubelet": HOME / "kubelet", "pause": BIN / "pause"}
+def create(machine: Machine = FIRST) -> Process:
+    """Makes the node's namespaces and returns their holder once the network is set up. The first node makes the
+    network, a second one adds its address to it."""
+    folders = {"logs": LOGS / f"machine{machine.suffix}", "kubelet": machine.home / "kubelet", "pause": BIN / "pause"}
     for name in ("logs", "kubelet"):
         folders[name].mkdir(parents=True, exist_ok=True)
     quoted = {name: shlex.quote(str(path)) for name, path in folders.items()}
-    script = SET_UP.format(**quoted, address=NODE_ADDRESS)
-    command = ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--", "sh", "-c", script]
-    first = processes.start(HOLDER, command)
+    first = holder()
+    enter = ["nsenter", f"--net=/proc/{first.pid}/ns/net", "--"] if first else []
+    script = MOUNTS + (ONE_MORE_ADDRESS if first else NETWORK) + HOLD
+    own = ["--mount", "--pid", "--fork", "--mount-proc"] + ([] if first else ["--net"])
+    name = HOLDER + machine.suffix
+    made = processes.start(
+        name, [*enter, "unshare", *own, "--", "sh", "-c", script.format(**quoted, address=machine.address)]
+    )
     deadline = time.monotonic() + READY_S_MAX
-    while time.monotonic() < deadline and first.alive:
-        if Path(f"/proc/{first.pid}/comm").read_text().strip() == "pause":
-            return first
+    while time.monotonic() < deadline and made.alive:
+        if Path(f"/proc/{made.pid}/comm").read_text().strip() == "pause":
+            return made
         time.sleep(0.01)
-    first.end(0)
-    raise RuntimeError(f"the namespaces could not be set up:\n{processes.last_lines(HOLDER)}")
+    made.end(0)
+    raise RuntimeError(f"the namespaces could not be set up:\n{processes.last_lines(name)}")
 
 
-def start_inside(name: str, command: Sequence[str], env: Mapping[str, str] | None = None) -> Process:
-    """Starts a process of the node in all of the namespaces."""
-    held_by = holder()
+def start_inside(name: str, command: Sequence[str], machine: Machine, env: Mapping[str, str]) -> Process:
+    """Starts a process of the node in all of its namespaces."""
+    held_by = holder(machine)
     if not held_by:
         raise RuntimeError("the cluster's namespaces are gone")
     enter = ["nsenter", f"--target={held_by.pid}", "--net", "--mount", "--pid", "--"]
@@ -124,26 +134,28 @@ def hierarchies() -> list[Path]:
 
 def other_testbeds() -> bool:
     """Whether a testbed with another home runs on this machine: each has a cgroup."""
-    return any(path.name != CGROUP for hierarchy in hierarchies() for path in hierarchy.glob(f"{CGROUP_PREFIX}*"))
+    return any(
+        not path.name.startswith(CGROUP) for hierarchy in hierarchies() for path in hierarchy.glob(f"{CGROUP_PREFIX}*")
+    )
 
 
-def create_cgroups() -> None:
-    """The cgroup that holds all pods; a new cpuset has no processors until it is told."""
+def create_cgroups(machine: Machine = FIRST) -> None:
+    """The cgroup that holds all pods of a node; a new cpuset has no processors until it is told."""
     for hierarchy in hierarchies():
-        group = hierarchy / CGROUP
+        group = hierarchy / machine.cgroup
         group.mkdir(exist_ok=True)
         for name in ("cpuset.cpus", "cpuset.mems"):
             if hierarchy.name == "cpuset" and not (group / name).read_text().strip():
                 (group / name).write_text((hierarchy / name).read_text())
 
 
-def remove_cgroups(limit_s: float = 5.0) -> list[Path]:
+def remove_cgroups(machine: Machine = FIRST, limit_s: float = 5.0) -> list[Path]:
     """Removes them deepest first; returns what is still there (the kernel needs a moment after the last process)."""
     deadline = time.monotonic() + limit_s
     while True:
         left: list[Path] = []
         for hierarchy in hierarchies():
-            groups = [hierarchy / CGROUP, *(hierarchy / CGROUP).rglob("*/")]
+            groups = [hierarchy / machine.cgroup, *(hierarchy / machine.cgroup).rglob("*/")]
             for group in sorted(groups, key=lambda path: len(path.parts), reverse=True):
                 try:
                     group.rmdir()

@@ -16,8 +16,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from testbed import base_images, build, configuration, namespaces, parts, processes
-from testbed.settings import BIN, HOME, LOGS, CannotRunError
+from testbed import base_images, build, configuration, namespaces, parts, processes, second_node
+from testbed.settings import BIN, HOME, LOGS, SECOND, CannotRunError
 
 # Program -> the Debian package that has it.
 NEEDED = {
@@ -163,6 +163,8 @@ def down() -> None:
 
 def clean() -> list[Path]:
     """Ends what runs, newest first, then removes the state. Returns cgroups that the kernel would not let go."""
+    second_node.crash()
+    namespaces.remove_cgroups(SECOND)
     for part in reversed(parts.parts()):
         if running := processes.recorded(part.name):
             running.end()

@@ -16,14 +16,14 @@ from testbed.settings import (
     ADMIN_KUBECONFIG,
     API_SERVER,
     BIN,
-    CONTAINERD_SOCKET,
+    FIRST,
     HOME,
     KUBECONFIGS,
     NODE_ADDRESS,
-    NODE_NAME,
     PKI,
     POD_CIDR,
     SERVICE_CIDR,
+    Machine,
 )
 
 READY_S_MAX = 60.0
@@ -37,6 +37,7 @@ class Part:
     name: str
     command: tuple[str, ...]
     ready: Callable[[], bool]
+    machine: Machine = FIRST
 
 
 def answers(url: str, user: str = "") -> Callable[[], bool]:
@@ -57,10 +58,15 @@ def answers(url: str, user: str = "") -> Callable[[], bool]:
     return ask
 
 
-def containerd_answers() -> bool:
+def containerd(machine: Machine) -> Part:
     """Ready when it lists images: its socket is there earlier."""
-    command = ["ctr", f"--address={CONTAINERD_SOCKET}", "--namespace=k8s.io", "images", "list", "--quiet"]
-    return subprocess.run(command, capture_output=True, check=False, timeout=10).returncode == 0
+
+    def lists_images() -> bool:
+        command = ["ctr", f"--address={machine.containerd_socket}", "--namespace=k8s.io", "images", "list", "--quiet"]
+        return subprocess.run(command, capture_output=True, check=False, timeout=10).returncode == 0
+
+    command = ("containerd", "--config", str(machine.home / "containerd.toml"))
+    return Part(f"containerd{machine.suffix}", command, lists_images, machine)
 
 
 def kubectl(*arguments: str) -> str:
@@ -70,17 +76,32 @@ def kubectl(*arguments: str) -> str:
     return done.stdout if done.returncode == 0 else ""
 
 
-def node_is_ready() -> bool:
-    """Ready as the API says, and with a heartbeat of this kubelet (the port answers first)."""
+def kubelet(machine: Machine) -> Part:
+    """Ready as the API says, when this kubelet answers itself (the API may still tell of one that died)."""
     query = "jsonpath={.status.conditions[?(@.type=='Ready')].status}"
-    return answers("http://127.0.0.1:10248/healthz")() and kubectl("get", "node", NODE_NAME, "-o", query) == "True"
+    lives = answers(f"http://127.0.0.1:{machine.health_port}/healthz")
+
+    def node_is_ready() -> bool:
+        return lives() and kubectl("get", "node", machine.name, "-o", query) == "True"
+
+    command = (
+        NODE,
+        "kubelet",
+        f"--config={machine.home}/kubelet.json",
+        f"--kubeconfig={KUBECONFIGS}/kubelet{machine.suffix}",
+        f"--root-dir={machine.home}/kubelet",
+        f"--cert-dir={machine.home}/kubelet/pki",
+        f"--node-ip={machine.address}",
+        f"--hostname-override={machine.name}",
+    )
+    return Part(f"kubelet{machine.suffix}", command, node_is_ready, machine)
 
 
 def parts() -> tuple[Part, ...]:
     """In the order of their start."""
     return (
         Part("etcd", etcd(), answers("http://127.0.0.1:2379/health")),
-        Part("containerd", ("containerd", "--config", str(HOME / "containerd.toml")), containerd_answers),
+        containerd(FIRST),
         *(
             Part(
                 f"registry-{name}",
@@ -92,7 +113,7 @@ def parts() -> tuple[Part, ...]:
         Part("kube-apiserver", api_server(), answers(f"{API_SERVER}/readyz", user="admin")),
         Part("kube-controller-manager", controllers(), answers_locally(10257)),
         Part("kube-scheduler", scheduler(), answers_locally(10259)),
-        Part("kubelet", kubelet(), node_is_ready),
+        kubelet(FIRST),
         Part("kube-proxy", proxy(), answers("http://127.0.0.1:10256/healthz")),
     )
 
@@ -187,26 +208,13 @@ def own_accounts(name: str) -> tuple[str, ...]:
     return tuple(f"--{use}kubeconfig={path}" for use in ("", "authentication-", "authorization-"))
 
 
-def kubelet() -> tuple[str, ...]:
-    return (
-        NODE,
-        "kubelet",
-        f"--config={HOME}/kubelet.json",
-        f"--kubeconfig={KUBECONFIGS}/kubelet",
-        f"--root-dir={HOME}/kubelet",
-        f"--cert-dir={HOME}/kubelet/pki",
-        f"--node-ip={NODE_ADDRESS}",
-        f"--hostname-override={NODE_NAME}",
-    )
-
-
 def proxy() -> tuple[str, ...]:
     """It may not write the machine's connection tracking limits, and 0 says: leave them as they are."""
     return (
         NODE,
         "kube-proxy",
         f"--kubeconfig={KUBECONFIGS}/kube-proxy",
-        f"--hostname-override={NODE_NAME}",
+        f"--hostname-override={FIRST.name}",
         "--proxy-mode=iptables",
         f"--cluster-cidr={POD_CIDR}",
         "--oom-score-adj=0",
@@ -221,14 +229,16 @@ def start(part: Part) -> bool:
     """Starts it unless it runs; says whether it did."""
     if processes.recorded(part.name):
         return False
-    if running := namespaces.inside(part.command):  # whoever started it was killed before it wrote that down
+    if running := namespaces.inside(
+        part.command, part.machine
+    ):  # whoever started it was killed before it wrote that down
         processes.record(part.name, running)
         return False
-    if part.name == "containerd":
-        CONTAINERD_SOCKET.unlink(missing_ok=True)
+    if part.name.startswith("containerd"):
+        part.machine.containerd_socket.unlink(missing_ok=True)
     # A fixed PATH: CNI plugins and iptables are in /usr/sbin. The user's proxies and locale are not the cluster's.
     env = {"PATH": f"{BIN}:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(HOME), "TMPDIR": str(HOME / "tmp")}
-    namespaces.start_inside(part.name, part.command, env)
+    namespaces.start_inside(part.name, part.command, part.machine, env)
     return True
 
 

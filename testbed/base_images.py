@@ -8,7 +8,7 @@ failback/node-app:1, :2   a server in Node.js; in :2 `config/production.json` wa
 failback/python:1         Python and its standard library
 failback/python-app:1, :2 a server in Python; in :2 a module that it imports was forgotten
 
-All of them are in the open registry, too: localhost:5000/failback/...
+All of them are in the open registry, too: localhost:5000/failback/..., and the app in the private one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 
 from testbed.build import digest_of
 from testbed.images import Image, digests, make, push
-from testbed.settings import HOME, OPEN_REGISTRY, SOURCES
+from testbed.settings import HOME, OPEN_REGISTRY, PRIVATE_PASSWORD, PRIVATE_REGISTRY, PRIVATE_USER, SOURCES
 
 PYTHON = Path("/usr/bin/python3").resolve()  # the name of its library has its version
 UNPRIVILEGED = "65532:65532"
@@ -152,5 +152,7 @@ def ensure(binaries: dict[str, Path]) -> bool:
         made = make(*base_images(Path(folder)))
     for name in made:
         push(name, name.replace("docker.io", OPEN_REGISTRY, 1))
+    login = f"{PRIVATE_USER}:{PRIVATE_PASSWORD}"
+    push("failback/app:1", f"{PRIVATE_REGISTRY}/failback/app:1", login)
     stamp.write_text(json.dumps({"key": key, "digests": made}, indent=1))
     return True

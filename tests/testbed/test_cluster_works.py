@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.cluster.support import Cluster, app, is_testbed, load, pod
+from tests.cluster.support import Cluster, answers, app, is_testbed, load, pod, run_testbed
 
 pytestmark = [
     pytest.mark.cluster,
@@ -86,3 +86,38 @@ def test_a_quota_and_a_security_policy_are_enforced(cluster: Cluster) -> None:
 
     with pytest.raises(AssertionError, match="violates PodSecurity"):
         cluster.apply(pod("privileged", "failback/app:1", hostNetwork=True))
+
+
+def test_the_private_registry_serves_who_has_its_password(cluster: Cluster) -> None:
+    """So that a refusal is about the password, and nothing else."""
+    cluster.kubectl(
+        *("create", "secret", "docker-registry", "login", "--docker-server=localhost:5001"),
+        *("--docker-username=testbed", "--docker-password=testbed"),
+    )
+    cluster.apply(pod("allowed", "localhost:5001/failback/app:1", imagePullSecrets=[{"name": "login"}]))
+
+    assert cluster.wait_until(lambda: "running" in cluster.container_state("allowed"), "the container")
+
+
+def test_a_second_node_crashes_without_a_word(cluster: Cluster) -> None:
+    """All of it ends at once, and the API goes on saying what it heard last: as when a machine loses power."""
+    second_node("up")
+    try:
+        tolerated = [{"key": "failback.testbed/second", "operator": "Exists"}]
+        there = pod("there", "localhost:5000/failback/app:1", nodeName="testbed-2", tolerations=tolerated)
+        cluster.apply(there)
+        cluster.wait_until(lambda: "running" in cluster.container_state("there"), "the container on the second node")
+        address = f"http://{cluster.get('pod', 'there')['status']['podIP']}:8080/"
+        assert cluster.wait_until(lambda: answers(address), "an answer from the second node")
+
+        second_node("crash")
+
+        assert not answers(address)
+        assert "running" in cluster.container_state("there")
+    finally:
+        second_node("down")
+
+
+def second_node(action: str) -> None:
+    done = run_testbed("second-node", action)
+    assert done.returncode == 0, done.stderr

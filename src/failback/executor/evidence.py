@@ -32,6 +32,7 @@ async def collect(recovery: Recovery) -> Outcome:
         service=x.row.service,
         failed_step=FailedStep(failure["number"] or 0, failure["step"], failure["type"]),
         step_output=_read(output) if output is not None and output.exists() else _reason(failure, evidence),
+        api_error=failure.get("api_error") if evidence.api_error is None else evidence.api_error,
         exit_code=failure.get("exit_code") if evidence.exit_code is None else evidence.exit_code,
         verdict_rule=failure.get("rule") or evidence.verdict_rule,
         verdict_reason=failure["reason"],

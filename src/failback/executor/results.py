@@ -44,7 +44,7 @@ def build(x: Execution, opened: Outcome, traffic: Traffic) -> dict[str, Any]:
     }
     if failure is not None:
         result["error"] = {"step": failure["step"], "reason": failure["reason"], "rule": failure.get("rule", "")}
-    if opened.get("refused"):
+    if opened.get("refused") or (failure or {}).get("refused"):
         result["refused"] = True
     return result
 

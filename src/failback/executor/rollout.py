@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from failback.detection.gate import judge
 from failback.executor.context import Execution, Outcome
 from failback.executor.nodes import Node, Part
 from failback.executor.remembering import has_open_failures, note_change
-from failback.model.errors import PreflightFailed
+from failback.model.errors import FailbackError, PreflightFailed, StrategyRefused
 from failback.model.observation import Limits, Verdict, VerdictState
-from failback.model.release import Revision
+from failback.model.release import Finding, Revision
 from failback.targets.base import Target
 
 _NUMBERS_EVERY_S = 1.0
@@ -37,15 +37,24 @@ async def _stage(x: Execution, target: Target, node: Node) -> Outcome:
     findings = await target.preflight(release)
     blocking = [finding for finding in findings if finding.blocking]
     if blocking:
-        raise PreflightFailed(
-            "; ".join(f"{finding.subject}: {finding.message} {finding.remedy}".strip() for finding in blocking),
-            findings=[dataclasses.asdict(finding) for finding in blocking],
-        )
+        raise _stopped(blocking)
     if await has_open_failures(x):
         await note_change(x, target, release)
     revision = await target.stage(release, x.id, x.journal)
     x.emit("revision-staged", revision=revision.id, digest=revision.digest)
     return {"revision": dataclasses.asdict(revision)}
+
+
+def _stopped(blocking: Sequence[Finding]) -> FailbackError:
+    """What ends the deployment before it began: the release is bad, or a guarantee that is demanded can't be kept."""
+    told = "; ".join(f"{finding.subject}: {finding.message} {finding.remedy}".strip() for finding in blocking)
+    kind = StrategyRefused if all(finding.detail.get("refused") for finding in blocking) else PreflightFailed
+    answers = [finding.detail["api_error"] for finding in blocking if finding.detail.get("api_error")]
+    return kind(
+        told,
+        findings=[dataclasses.asdict(finding) for finding in blocking],
+        **({"api_error": answers[0]} if answers else {}),
+    )
 
 
 async def _launch(x: Execution, target: Target, revision: Revision) -> Outcome:

@@ -19,7 +19,7 @@ from failback.executor.runtime import durable_step
 from failback.executor.steps import StepRunner
 from failback.executor.stop import Stopped
 from failback.model.dag import topological_order
-from failback.model.errors import FailbackError, LeaseLost
+from failback.model.errors import FailbackError, LeaseLost, Refused
 
 
 async def run_execution(x: Execution) -> None:
@@ -100,7 +100,7 @@ async def _perform(x: Execution, node: Node) -> Outcome:
         # Another executor has the service, and this very record: nothing more may be written.
         return await _end_process(x, error)
     except FailbackError as error:
-        outcome = _outcome(node, "failed", began, reason=error.message, error=error.code)
+        outcome = _outcome(node, "failed", began, reason=error.message, error=error.code, **_for_programs(node, error))
     except Exception as error:  # noqa: BLE001 - a defect in the middle of a rollout has to end in a rollback
         outcome = _outcome(node, "failed", began, reason=f"{type(error).__name__}: {error}", error="FB-001")
     if node.part in (Part.COMMAND, ROLLOUT[-1]) or outcome["status"] != "succeeded":
@@ -114,6 +114,14 @@ async def _perform(x: Execution, node: Node) -> Outcome:
             reason=outcome.get("reason", ""),
         )
     return outcome
+
+
+def _for_programs(node: Node, error: FailbackError) -> Outcome:
+    """What the diagnosis and the exit code need of an error beside its words. Refused: nothing was touched yet."""
+    found: Outcome = {"refused": True} if isinstance(error, Refused) and node.part is Part.STAGE else {}
+    if error.fields.get("api_error"):
+        found["api_error"] = error.fields["api_error"]
+    return found
 
 
 def _took(x: Execution, node: Node) -> float:

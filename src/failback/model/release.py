@@ -89,3 +89,5 @@ class Finding:
     message: str
     remedy: str = ""
     blocking: bool = False
+    # For programs: "api_error" (the API server's Status), "refused" (a demanded guarantee cannot be kept: exit code 5).
+    detail: Mapping[str, Any] = field(default_factory=dict)

@@ -65,6 +65,9 @@ KINDS: Mapping[str, Kind] = dict(
         _kind("RoleBinding", "rbac.authorization.k8s.io/v1", "rolebindings"),
         _kind("StorageClass", "storage.k8s.io/v1", "storageclasses", namespaced=False),
         _kind("PriorityClass", "scheduling.k8s.io/v1", "priorityclasses", namespaced=False),
+        _kind("Application", "argoproj.io/v1alpha1", "applications"),
+        _kind("Kustomization", "kustomize.toolkit.fluxcd.io/v1", "kustomizations"),
+        _kind("HelmRelease", "helm.toolkit.fluxcd.io/v2", "helmreleases"),
         _kind("HTTPRoute", "gateway.networking.k8s.io/v1", "httproutes"),
     )
 )

@@ -10,6 +10,7 @@ from failback.model.execution import Traffic
 from failback.model.release import RevisionCounters, TrafficCounters
 
 NO_TARGET = "the plan has no target whose requests could be counted"
+_COUNTERS_OF = {"proxy": "the proxy", "gateway": "the gateway"}
 
 
 def as_record(counters: TrafficCounters | None, *, nothing_ran: bool) -> dict[str, Any]:
@@ -25,13 +26,20 @@ def over(start: Mapping[str, Any], after: TrafficCounters | None) -> Traffic:
             Traffic(0, 0, "proxy", "nothing listened for users") if not reason else Traffic(None, None, "none", reason)
         )
     before = start["counters"]
+    if after.source not in _COUNTERS_OF:
+        return _own(before, after)
+    if after.uncounted:
+        return Traffic(None, None, after.source, after.uncounted)
+    if before is not None and before.get("uncounted"):
+        before = None
     if before is None and not start["nothing_ran"]:
         return Traffic(None, None, after.source, "the target's counters could not be read at the start")
     if before is None:
         # The proxy came up in this execution: all it has counted belongs to it.
         before = {"epoch": after.epoch, "requests": 0, "failed": 0, "by_kind": {}, "by_revision": {}}
     if before["epoch"] != after.epoch:
-        return Traffic(None, None, after.source, "the proxy was restarted meanwhile, and its counters with it")
+        told = f"{_COUNTERS_OF[after.source]} was restarted meanwhile, and its counters with it"
+        return Traffic(None, None, after.source, told)
     kinds = {
         kind: count - int(before["by_kind"].get(kind, 0))
         for kind, count in after.by_kind.items()
@@ -46,6 +54,23 @@ def over(start: Mapping[str, Any], after: TrafficCounters | None) -> Traffic:
             name: _revision(before["by_revision"].get(name, {}), counters)
             for name, counters in after.by_revision.items()
         },
+    )
+
+
+def _own(before: Mapping[str, Any] | None, after: TrafficCounters) -> Traffic:
+    """What failback watched or asked itself. Another process's share of it is not known to this one."""
+    if before is not None and before["epoch"] != after.epoch:
+        return Traffic(None, None, after.source, "failback was restarted meanwhile, and nobody watched for a while")
+    if not after.sample:
+        return Traffic(None, None, after.source, after.uncounted, spared=after.spared)
+    return Traffic(
+        requests=after.requests - int(before["requests"] if before else 0),
+        failed=after.failed - int(before["failed"] if before else 0),
+        source=after.source,
+        reason=after.uncounted,
+        by_kind=dict(after.by_kind),
+        sample=True,
+        spared=after.spared,
     )
 
 

@@ -74,7 +74,10 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Users' requests over the whole execution. Not measured: `requests` and `failed` are None, `reason` says why."""
+    """Users' requests over the whole execution. Not measured: `requests` and `failed` are None, `reason` says why.
+
+    `sample`: the requests are failback's own. `spared`: it was seen that no request could reach the new release.
+    """
 
     requests: int | None
     failed: int | None
@@ -82,6 +85,8 @@ class Traffic:
     reason: str = ""
     by_kind: Mapping[str, int] = field(default_factory=dict)
     by_revision: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    sample: bool = False
+    spared: bool | None = None
 
     def as_dict(self) -> dict[str, Any]:
         shape: dict[str, Any] = {"requests": self.requests, "failed": self.failed, "source": self.source}
@@ -91,23 +96,32 @@ class Traffic:
             shape["by_kind"] = dict(self.by_kind)
         if self.by_revision:
             shape["by_revision"] = {name: dict(counts) for name, counts in self.by_revision.items()}
+        if self.sample:
+            shape["sample"] = True
+        if self.spared is not None:
+            shape["spared"] = self.spared
         return shape
 
 
 def user_impact(traffic: Traffic) -> str:
-    """ "ZERO", "228 requests failed" or "UNKNOWN": zero only where a count shows it."""
-    if traffic.requests is None or traffic.failed is None:
-        return "UNKNOWN"
+    """ "ZERO", "228 requests failed" or "UNKNOWN": zero only where a count of users' requests shows it, or where it was
+    seen that none could reach the new release. A sample alone shows neither."""
+    if traffic.requests is None or traffic.failed is None or traffic.sample:
+        return "ZERO" if traffic.spared and not traffic.failed else "UNKNOWN"
     if traffic.failed == 0:
         return "ZERO"
     return f"{traffic.failed:,} request{'s' if traffic.failed != 1 else ''} failed"
 
 
 def impact_with_count(impact: str, traffic: Mapping[str, Any]) -> str:
-    """The impact as every place shows it: never "ZERO" without its count."""
+    """The impact as every place shows it: never "ZERO" without what shows it."""
     requests, failed = traffic.get("requests"), traffic.get("failed")
+    reason = traffic.get("reason") or ""
+    if traffic.get("sample") and requests is not None and failed is not None:
+        sampled = f"{traffic.get('source')}: {failed:,} of {requests:,} failed"
+        return f"{impact}: {sampled}" + (f"; {reason}" if reason else "")
     if requests is None or failed is None:
-        return f"UNKNOWN: {traffic.get('reason') or 'nobody measured it'}"
+        return f"{impact if traffic.get('spared') else 'UNKNOWN'}: {reason or 'nobody measured it'}"
     if requests == 0:
         return f"{impact}: no requests came"
     return f"{impact}: {failed:,} of {requests:,} requests failed"

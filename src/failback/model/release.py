@@ -78,6 +78,9 @@ class TrafficCounters:
     failed: int = 0  # 5xx, resets, time-outs, as users saw them
     by_kind: Mapping[str, int] = field(default_factory=dict)  # {"5xx": 3, "reset": 1}
     by_revision: Mapping[str, RevisionCounters] = field(default_factory=dict)
+    sample: bool = False  # failback's own requests, not the users'
+    spared: bool | None = None  # whether it was seen that no request could reach the new release; None: not known
+    uncounted: str = ""  # why `requests` is not the users' count, or what `spared` rests on
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class Mirror:
         self._kind = kind
         self._labels = labels
         self._fields = fields
-        self._on_change = on_change
+        self.on_change = on_change
         self._version = ""
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Condition()
@@ -130,6 +130,6 @@ class Mirror:
             self.objects.pop(name, None)
         else:
             self.objects[name] = obj
-        self._on_change(kind, obj)
+        self.on_change(kind, obj)
         async with self._changed:
             self._changed.notify_all()

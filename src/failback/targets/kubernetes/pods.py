@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from failback.model.observation import Waiting
+from failback.targets.kubernetes.desired import Unit
 from failback.targets.kubernetes.kinds import Object
 
 _LOST = ("NodeLost", "NodeShutdown", "Terminated", "Shutdown")
@@ -196,10 +197,14 @@ def is_node_gone(node: Object | None) -> bool:
     return condition(node, "Ready").get("status") != "True"
 
 
-def is_owned(pod: Object, kind: str, name: str) -> bool:
-    """Whether the pod's controller is this one."""
-    owners = pod["metadata"].get("ownerReferences") or ()
-    return any(one.get("controller") and one["kind"] == kind and one["name"] == name for one in owners)
+def is_owned_by(pod: Object, unit: Unit) -> bool:
+    """Whether the workload made the pod; a Deployment does so through a ReplicaSet that has its name in front."""
+    owner: Mapping[str, Any] = next(
+        (one for one in pod["metadata"].get("ownerReferences") or () if one.get("controller")), {}
+    )
+    if unit.kind == "Deployment":
+        return owner.get("kind") == "ReplicaSet" and str(owner.get("name")).startswith(f"{unit.name}-")
+    return owner.get("kind") == unit.kind and owner.get("name") == unit.name
 
 
 def memory_limits(pod: Object) -> dict[str, int]:

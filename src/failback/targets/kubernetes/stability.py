@@ -15,6 +15,7 @@ from failback.model.errors import FailbackError
 from failback.model.evidence import ProbeResult
 from failback.targets.base import Action
 from failback.targets.expectations import judge_smoke, smoke_question
+from failback.targets.kubernetes.endpoints import ready_pods
 from failback.targets.kubernetes.kinds import Object
 from failback.targets.kubernetes.mirror import Mirror
 from failback.targets.kubernetes.pods import containers, is_leaving, is_ready, restarts
@@ -116,8 +117,8 @@ async def _endpoints(site: Site, one: Judged, service: str, known: Mapping[str, 
 
     wanted = await stable()
     async with Mirror(site.cluster, "EndpointSlice", labels=f"kubernetes.io/service-name={service}") as mirror:
-        settled = await mirror.until(lambda slices: _names(slices.values()) == wanted, _SETTLED_S_MAX)
-        have = _names(mirror.values())
+        settled = await mirror.until(lambda slices: ready_pods(slices.values()) == wanted, _SETTLED_S_MAX)
+        have = ready_pods(mirror.values())
     if not settled:
         wanted = await stable()  # another pod may have become ready, or left, meanwhile
     others = sorted(have - wanted)
@@ -137,17 +138,7 @@ async def _endpoint_pods(site: Site, service: str) -> set[str]:
         found = await site.cluster.find("EndpointSlice", labels=f"kubernetes.io/service-name={service}")
     except FailbackError:
         return set()
-    return _names(found)
-
-
-def _names(slices: Any) -> set[str]:
-    """Pods that get requests by these slices."""
-    return {
-        str((endpoint.get("targetRef") or {}).get("name") or "")
-        for one in slices
-        for endpoint in one.get("endpoints") or ()
-        if (endpoint.get("conditions") or {}).get("ready") is not False
-    }
+    return ready_pods(found)
 
 
 async def _nothing_left(site: Site, judged: Sequence[Judged]) -> list[Action]:

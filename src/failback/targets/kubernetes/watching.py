@@ -12,7 +12,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from failback.model.errors import TargetUnavailable
 from failback.model.evidence import ProbeResult
@@ -61,6 +61,15 @@ class Judged:
         return f"{self.label}={revision}"
 
 
+class Counting(Protocol):
+    """Who counts requests while the revision bakes, if anybody does (`traffic.Traffic`)."""
+
+    @property
+    def counts(self) -> bool: ...
+
+    def view(self) -> TrafficView | None: ...
+
+
 @dataclass(slots=True)
 class _Pod:
     """One new pod: its latest state, and when what was seen first. Seconds since the launch."""
@@ -81,7 +90,7 @@ class Watch:
         checks: Mapping[str, Any],
         launched_unix_s: float,
         cut_over_unix_s: float | None,
-        traffic: Any = None,
+        traffic: Counting | None = None,
     ) -> None:
         self._site = site
         self._judged = tuple(judged)
@@ -114,7 +123,7 @@ class Watch:
             lambda: [pod.state for pod in self._pods.values() if not pod.gone],
         )
         self._sampler: Sampler | None = None
-        if not dark and traffic is None:
+        if not dark and (traffic is None or not traffic.counts):
             self._sampler = Sampler(self._reach, checks, self._new_ready, self._stable_ready, ring)
 
     def now_s(self) -> float:

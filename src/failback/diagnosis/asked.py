@@ -20,7 +20,7 @@ _URL = re.compile(
 )
 _REQUEST = re.compile(r"\b(?P<verb>GET|HEAD|POST|PUT|DELETE) (?P<path>/[^\s\"':,]*)")
 _STATUS = re.compile(
-    r"(?:->|=>|→|\bstatus(?:[ _-]?code)?(?: is| was)?[:= ]+|\breturned(?: status| error:?)?:? |\bgot (?:status )?|\bHTTP/[\d.]+ |\brespond(?:s|ed) with |\banswer(?:s|ed)(?: with)? |\bstatuscode: |\breceived |\bHTTP (?:status |error |code )?)[\"']?(?P<status>[1-5]\d\d)\b"
+    r"(?:(?:->|=>|→)\s*|\bstatus(?:[ _-]?code)?(?: is| was)?[:= ]+|\breturned(?: status| error:?)?:? |\bgot (?:status )?|\bHTTP/[\d.]+ |\brespond(?:s|ed) with |\banswer(?:s|ed)(?: with)? |\bstatuscode: |\breceived |\bHTTP (?:status |error |code )?)[\"']?(?P<status>[1-5]\d\d)\b"
 )
 _BARE = re.compile(r"^\s*(?:(?:ok|OK|\{.{0,200}\}|[\w/.-]{1,60}) )?(?P<status>[1-5]\d\d)\s*$")
 _REFUSED = re.compile(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from failback.diagnosis.asked import answers
-from failback.diagnosis.kube import condition, container_states, event_warnings, text
+from failback.diagnosis.kube import condition, container_states, event_warnings, killed_by_probe, text
 from failback.diagnosis.scene import Scene
 from failback.facts.traces import Trace
 
 _HARMLESS_EVENTS = frozenset(
-    ["Unhealthy", "FailedScheduling", "BackOff", "FailedMount", "DNSConfigForming", "FailedToUpdateEndpoint", "ProbeWarning", "FailedGetResourceMetric", "FailedComputeMetricsReplicas", "SandboxChanged", "FailedAttachVolume", "NetworkNotReady"]
+    ["Unhealthy", "FailedScheduling", "BackOff", "FailedMount", "DNSConfigForming", "FailedToUpdateEndpoint", "ProbeWarning", "FailedGetResourceMetric", "FailedComputeMetricsReplicas", "SandboxChanged",
+        "MissingClusterDNS", "FailedAttachVolume", "NetworkNotReady"]
 )  # fmt: skip
 
 
@@ -40,7 +41,9 @@ def _failed(scene: Scene) -> bool:
         or _answers_failed([answer.good for answer in asked if answer.good or answer.bad])
         or any(r.exit_code or r.signal or r.oom_killed or r.restarts for r in evidence.replicas)
         or any(not _pod_works(pod) for pod in evidence.pods)
-        or (not ready and bool(event_warnings(evidence.events)))
+        or (not ready and any(text(event, "reason") != "MissingClusterDNS" for event in event_warnings(evidence.events)))
+        or killed_by_probe(evidence.events)
+        or any("probe errored" in text(event, "message") for event in evidence.events)
         or any(text(event, "reason") not in _HARMLESS_EVENTS and text(event, "involvedObject", "kind") in ("ReplicaSet", "Job", "Node", "PersistentVolumeClaim") for event in event_warnings(evidence.events))
     )  # fmt: skip
 

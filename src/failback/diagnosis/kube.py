@@ -126,6 +126,11 @@ def event_warnings(events: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any
     return [event for event in events if text(event, "type") == "Warning"]
 
 
+def killed_by_probe(events: Iterable[Mapping[str, Any]]) -> bool:
+    """True when the kubelet ended a container because its liveness or startup probe failed."""
+    return any(text(event, "reason") == "Killing" and "probe" in text(event, "message") for event in events)
+
+
 def container_spec(pod: object, name: str) -> Mapping[str, Any]:
     """The container's entry in the pod's (or template's) spec; {} where there is none."""
     for key in ("containers", "initContainers"):

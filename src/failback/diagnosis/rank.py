@@ -11,6 +11,7 @@ OLD_FACTOR = 0.4  # the stable revision printed the same line and was healthy
 HANDLED_FACTOR = 0.45  # the line itself says that the program went on
 QUIET_FACTOR = 0.35  # a line at level INFO or DEBUG
 WARNED_FACTOR = 0.8
+CAUGHT_FACTOR = 0.75  # a trace under a line at level WARN: its program caught it
 DEPRECATION_FACTOR = 0.3
 CHANGED_BONUS = 0.05  # the release changed what the hypothesis speaks of
 FATAL_BONUS = 0.03  # stands in the last trace of a process that died
@@ -59,11 +60,26 @@ def _standing(document: Document, index: int, scene: Scene, *, loud: bool = Fals
     elif scene.is_deprecation(document, index):
         factor *= DEPRECATION_FACTOR
     level = "" if loud else document.level(index)
-    if level in ("INFO", "DEBUG") and document.trace_at(index) is None:
+    trace = document.trace_at(index)
+    if trace is not None:
+        return factor * _logged(document, trace.start, scene)
+    if level in ("INFO", "DEBUG"):
         factor *= QUIET_FACTOR
     elif level == "WARN":
         factor *= WARNED_FACTOR
     return factor
+
+
+def _logged(document: Document, start: int, scene: Scene) -> float:
+    """How much a trace counts whose program logged it under a warning, or said that it goes on."""
+    above = start - 1
+    if above < 0 or document.trace_at(above) is not None or document.level(start) in ("ERROR", "FATAL"):
+        return 1.0
+    if scene.is_handled(document, above):
+        return HANDLED_FACTOR
+    return (
+        CAUGHT_FACTOR if document.level(above) in ("WARN", "INFO", "DEBUG") and document.lines[above].strip() else 1.0
+    )
 
 
 def _is_fatal(document: Document, index: int, scene: Scene) -> bool:

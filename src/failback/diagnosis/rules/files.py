@@ -70,21 +70,24 @@ def file_missing(hit: Hit) -> Hypothesis | None:
     """ENOENT with a path. Sockets, executables and shared objects have rules of their own."""
     line = hit.line
     low = line.lower()
-    if any(
-        word in low
-        for word in (
-            ".so",
-            "spawn ",
-            "bad interpreter",
-            "exec format",
-            "executable file not found",
-            "exec: ",
-            "socket",
-            ".sock",
-            "fork/exec",
-            "oci runtime",
-            "entrypoint",
+    if (
+        any(
+            word in low
+            for word in (
+                ".so",
+                "spawn ",
+                "bad interpreter",
+                "exec format",
+                "executable file not found",
+                "exec: ",
+                "socket",
+                ".sock",
+                "fork/exec",
+                "oci runtime",
+                "entrypoint",
+            )
         )
+        or "\\r'" in line
     ):
         return None
     path = path_in(line)

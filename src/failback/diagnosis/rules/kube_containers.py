@@ -97,7 +97,7 @@ def runs_as_root(told: Told) -> Hypothesis | None:
 @statement_rule(
     "pod-command",
     _CREATE,
-    r"exec: \\?\"(?P<cmd>[^\"\\]*)\\?\": (?P<why>executable file not found in \$PATH|stat [^:]+: (?:no such file or directory|permission denied)|permission denied|is a directory|[^:]*no such file or directory)|exec (?P<bare>/\S+): (?P<bwhy>no such file or directory|permission denied|exec format error)|(?P<fmt>exec format error)|no command specified|chdir to cwd \(\\?\"(?P<cwd>[^\"\\]+)\\?\"\)|(?:error mounting|not a directory: Are you trying to mount)",
+    r"exec: \\?\"(?P<cmd>[^\"\\]*)\\?\": (?P<why>executable file not found in \$PATH|stat [^:]+: (?:no such file or directory|permission denied)|permission denied|is a directory|[^:]*no such file or directory)|exec (?P<bare>/\S+): (?P<bwhy>no such file or directory|permission denied|exec format error)|(?P<fmt>exec format error)|no command specified|chdir to cwd \(\\?\"(?P<cwd>[^\"\\]+)\\?\"\)|during container init: mkdir (?P<mkdir>[^:]+): (?:not a directory|permission denied|read-only file system|file exists)|(?:error mounting|not a directory: Are you trying to mount)",
     source="runc: execve's errno before the container runs",
 )
 def command(told: Told) -> Hypothesis | None:
@@ -117,12 +117,13 @@ def command(told: Told) -> Hypothesis | None:
                 high("Build the image for the node's platform", "Publish a multi-platform image (linux/amd64 and linux/arm64), or choose nodes of the image's architecture (nodeSelector kubernetes.io/arch)", "docker buildx build --platform linux/amd64,linux/arm64 -t IMAGE --push ."),
             ),
         )  # fmt: skip
-    if told.get("cwd"):
+    folder = told.get("cwd") or told.get("mkdir")
+    if folder:
         return Hypothesis(
             FailureType.INVALID_CONFIGURATION if "permission" not in message else FailureType.FILESYSTEM_PERMISSION,
-            f"The working directory {told.get('cwd')} of container {said.container} cannot be entered: {message}",
+            f"The working directory {folder} of container {said.container} cannot be entered: {message}",
             0.9,
-            (high(f"Correct workingDir {told.get('cwd')}", f"Set workingDir to a folder that exists in the image and that the user may enter, or create {told.get('cwd')} in the Dockerfile", patch(scene, said, said.container, "workingDir: /app")),),
+            (high(f"Correct workingDir {folder}", f"Set workingDir to a folder that exists in the image and that the user may enter, or create {folder} in the Dockerfile", patch(scene, said, said.container, "workingDir: /app")),),
         )  # fmt: skip
     if "mount" in told.match.group(0):
         path = re.search(r"mount(?:ing)? \\?\"[^\"]*\\?\" to rootfs at \\?\"([^\"\\]+)", said.message)
@@ -172,10 +173,18 @@ def hook(told: Told) -> Hypothesis | None:
     said = told.statement
     which = "preStop" if "PreStop" in said.reason else "postStart"
     missing = re.search(r"exec: \\?\"([^\"\\]+)\\?\"|stat (\S+): no such", said.message)
-    what = next((g for g in missing.groups() if g), "") if missing else ""
+    hooked = get(container_of(told.scene, said), "lifecycle", which, "exec", "command") or ()
+    what = next((g for g in missing.groups() if g), "") if missing else " ".join(map(str, hooked))
+    gone = (
+        f": {what} is not found in the image"
+        if missing
+        else f": its command {what} does not end with 0"
+        if what
+        else ""
+    )
     return Hypothesis(
         FailureType.BAD_COMMAND,
-        f"The {which} hook of container {said.container} fails{f': {what} is not found in the image' if what else ''}: {quoted(said.message, 300)}",
+        f"The {which} hook of container {said.container or text(container_of(told.scene, said), 'name')} fails{gone}: {quoted(said.message, 300)}",
         0.9 if which == "postStart" else 0.5,
         (
             high(

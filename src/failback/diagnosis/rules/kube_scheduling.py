@@ -25,12 +25,13 @@ def unschedulable(told: Told) -> Hypothesis | None:
     said = told.statement
     message = re.split(r"(?:no new claims to deallocate, )?preemption:", said.message)[0].strip().rstrip(",. ")
     claims = _claims(told)
+    named = re.search(r"persistentvolumeclaim \"([^\"]+)\"", message)
     if (
-        told.get("pvc")
+        named
         or "unbound immediate PersistentVolumeClaims" in message
         or re.search(r"volume node affinity conflict|find available persistent volumes", message)
     ):
-        return _claim(told, message, told.get("pvc") or ", ".join(claims))
+        return _claim(told, message, named.group(1) if named else ", ".join(claims))
     why, fixes = _why(told, message)
     return Hypothesis(
         FailureType.UNSCHEDULABLE if "free ports" not in message else FailureType.PORT_CONFLICT,

@@ -10,6 +10,8 @@ from failback.diagnosis.kube import container_spec, container_states, text
 from failback.diagnosis.recommend import high, medium
 from failback.diagnosis.rule import Hit, Hypothesis, line_rule, quoted, scene_rule
 from failback.diagnosis.scene import Scene
+from failback.facts.document import Document
+from failback.facts.series import Growing, growing
 from failback.model.diagnosis import Citation, FailureType, Recommendation
 from failback.model.evidence import MemorySample
 
@@ -17,10 +19,6 @@ LEAK_SAMPLES_MIN = 5
 LEAK_GROWTH_MIN = 1.4  # last sample over the one at a third of the way
 LEAK_RISING_SHARE = 0.7
 MIB = 1024 * 1024
-_GROWS = re.compile(
-    r"\b(?:cache|buffer|queue|registry|store|history|sessions?|entries|listeners?|pool)\b[^\n]*?(\d+)[^\n]{0,30}(?:entries|items|MB|MiB|KB|bytes|objects|keys)?",
-    re.IGNORECASE,
-)
 
 
 def growth(samples: tuple[MemorySample, ...]) -> float | None:
@@ -117,7 +115,9 @@ def _pods(scene: Scene) -> Iterable[Hypothesis]:
                 ),
             )
             bound = f" of {limit}" if limit else ""
-            if what:
+            grown = _memory_grows(scene)
+            if what or grown:
+                what = what or (grown[0].name if grown else "")
                 yield Hypothesis(FailureType.MEMORY_LEAK, f"Memory leak: container {state.name} was OOMKilled at its memory limit{bound} after steady growth: {what} grows without bound and is never emptied{f' ({place})' if place else ''}",
                                  0.9, leak_fixes(scene, what, place), cited, component=state.name, stated=True, names=(what,))  # fmt: skip
                 return
@@ -250,15 +250,52 @@ def _grower(scene: Scene) -> tuple[str, str]:
             ):
                 return name, file
     for document in scene.logs:
-        series: dict[str, list[int]] = {}
-        for index in document.hits("cache"):
-            match = _GROWS.search(document.lines[index])
-            if match:
-                series.setdefault("the cache", []).append(int(match.group(1)))
-        for name, values in series.items():
-            if len(values) >= LEAK_SAMPLES_MIN and all(a < b for a, b in itertools.pairwise(values)):
-                return name, ""
+        found = growing(document.lines)
+        named = next((grown for grown in found if not grown.memory), None)
+        if named and any(grown.memory for grown in found):
+            return named.name, ""
     return "", ""
+
+
+def _memory_grows(scene: Scene) -> tuple[Growing, Document] | None:
+    """The memory that a log says its process uses, where it only rises."""
+    for document in scene.logs:
+        found = next((grown for grown in growing(document.lines) if grown.memory), None)
+        if found:
+            return found, document
+    return None
+
+
+@scene_rule("memory-grows", "a process that prints its memory and was killed or ran out of it: steady growth is a leak")
+def memory_grows(scene: Scene) -> Iterable[Hypothesis]:
+    """The log itself shows the growth, and something says that memory ended it."""
+    seen = _memory_grows(scene)
+    if seen is None or not _ended_for_memory(scene):
+        return
+    grown, document = seen
+    what, place = _grower(scene)
+    yield Hypothesis(
+        FailureType.MEMORY_LEAK,
+        f"Memory leak: memory grows steadily ({grown.text}) and is never given back until the process is killed{f'; {what} grows without bound' if what else ''}{f' ({place})' if place else ''}",
+        0.95,
+        leak_fixes(scene, what, place),
+        (scene.cite(document, grown.index),),
+        component=scene.component_of(document),
+        names=(what,),
+        stated=True,
+    )
+
+
+def _ended_for_memory(scene: Scene) -> bool:
+    evidence = scene.evidence
+    if evidence.exit_code in (137, -9) or any(
+        r.oom_killed or r.signal == "SIGKILL" or r.exit_code in (137, -9) for r in evidence.replicas
+    ):
+        return True
+    if any("OOMKilled" in (s.reason, s.last_reason) for pod in scene.pods() for s in container_states(pod)):
+        return True
+    words = ("killed", "outofmemory", "out of memory", "memoryerror", "heap limit", "oom")
+    return any(word in document.lower for document in scene.documents for word in words)
 
 
 def _command(scene: Scene) -> str:

@@ -191,8 +191,8 @@ def _reach_fixes(scene: Scene, kind: str, host: str, port: str) -> tuple[Recomme
 
 @line_rule(
     "connection-refused",
-    "refused|econnrefused|could not connect|can't connect|unable to connect|cannot connect|failed to connect|couldn't connect|actively refused|no route to host|ehostunreach|network is unreachable|enetunreach|connectexception|connection error|nobrokersavailable|no brokers|server selection|serverselection|communications link failure|socket hang up|econnreset|connection reset",
-    r"connection refused|ECONNREFUSED|could not connect|can'?t connect|unable to connect|cannot connect|failed to connect|couldn't connect|actively refused|no route to host|EHOSTUNREACH|network is unreachable|ENETUNREACH|ConnectException|NoBrokersAvailable|no brokers?\b.*available|server ?selection ?(?:timeout|error)|communications link failure|socket hang up|ECONNRESET|connection reset by peer|Errno 111|os error 111",
+    "refused|econnrefused|could not connect|can't connect|unable to connect|cannot connect|failed to connect|couldn't connect|actively refused|no route to host|ehostunreach|network is unreachable|enetunreach|connectexception|connection error|nobrokersavailable|no brokers|server selection|serverselection|unreachable|not reachable|cannot reach|can't reach|lost connection|connection closed|connection lost|connection is closed|gone away|not available at|unavailable|(?:un|not )reachable|(?:cannot|can't|could not|unable to) reach|lost connection|[Cc]onnection (?:is |was |has been )?(?:closed|lost|terminated|dropped)|server has gone away|(?:database|server|broker|service|host) (?:is )?(?:unavailable|not available|down)\b|communications link failure|socket hang up|econnreset|connection reset",
+    r"connection refused|ECONNREFUSED|could not connect|can'?t connect|unable to connect|cannot connect|failed to connect|couldn't connect|actively refused|no route to host|EHOSTUNREACH|network is unreachable|ENETUNREACH|ConnectException|NoBrokersAvailable|no brokers?\b.*available|server ?selection ?(?:timeout|error)|(?:un|not )reachable|(?:cannot|can't|could not|unable to) reach|lost connection|[Cc]onnection (?:is |was |has been )?(?:closed|lost|terminated|dropped)|server has gone away|(?:database|server|broker|service|host) (?:is )?(?:unavailable|not available|down)\b|communications link failure|socket hang up|ECONNRESET|connection reset by peer|Errno 111|os error 111",
     source="errno ECONNREFUSED, EHOSTUNREACH, ENETUNREACH; texts of the database clients",
 )
 def refused(hit: Hit) -> Hypothesis | None:
@@ -225,6 +225,13 @@ def refused(hit: Hit) -> Hypothesis | None:
     ):
         return None
     kind, host, port = target_of(hit)
+    weak = not re.search(
+        r"refused|111|actively|could not connect|can.?t connect|unable to connect|failed to connect|no route|unreachable|reachable|ECONN|EHOST|ENET|Connect|server ?selection|brokers|link failure",
+        line,
+        re.IGNORECASE,
+    )
+    if weak and not (host or kind):
+        return None
     listening = (
         "the connection was refused (nothing listens there)"
         if re.search(r"refused|111|actively", low + hit.document.window(hit.index, 0, 3).lower())
@@ -233,7 +240,7 @@ def refused(hit: Hit) -> Hypothesis | None:
     return Hypothesis(
         FailureType.DEPENDENCY_UNREACHABLE,
         f"{_named(kind, host, port)} is not reachable: {listening}{hit.at}: {line}",
-        0.93 if host or port else 0.78 if kind else 0.66,
+        0.8 if weak else 0.93 if host or port else 0.78 if kind else 0.66,
         _reach_fixes(hit.scene, kind, host, port),
         affected=tuple(part for part in (kind or host,) if part),
         names=tuple(part for part in (host, port) if len(part) > 3),

@@ -209,3 +209,32 @@ def go_modules(hit: Hit) -> Hypothesis | None:
         ),
         names=(module, "go.mod"),
     )
+
+
+@line_rule(
+    "maven-enforcer",
+    "dependency convergence|banneddependencies|requireupperbound|enforcer|requirejavaversion|requiremavenversion|rule 0:",
+    r"Dependency convergence error for (?P<a>\S+)|Found Banned Dependency: (?P<b>\S+)|Require upper bound dependencies error for (?P<c>\S+)|Detected (?P<rt>JDK|Maven) [Vv]ersion:? (?P<have>\S+?) .*is not in the allowed range (?P<want>\S+)",
+    source="maven-enforcer-plugin's rules",
+)
+def enforcer(hit: Hit) -> Hypothesis | None:
+    """The enforcer's rule: two versions of one artifact, a banned one, a JDK that is not allowed."""
+    if hit.get("rt"):
+        return Hypothesis(
+            FailureType.VERSION_INCOMPATIBILITY,
+            f"The build wants {hit.get('rt')} {hit.get('want')}, {hit.get('have')} is installed: {hit.line}",
+            0.94,
+            (high(f"Use {hit.get('rt')} {hit.get('want')}", "Change the JDK or Maven of the build image, or the range in the enforcer's rule", "FROM maven:3-eclipse-temurin-21"),),
+        )  # fmt: skip
+    artifact = hit.get("a") or hit.get("b") or hit.get("c")
+    name = artifact.split(":")[1] if ":" in artifact else artifact
+    versions = sorted(
+        set(re.findall(rf"{re.escape(name)}:(?:jar:)?([\w.-]+?)(?::\w+)?(?=\s|$)", hit.document.text[:100_000]))
+    )
+    return Hypothesis(
+        _RESOLUTION,
+        f"Dependency convergence: {artifact} is wanted in two versions ({', '.join(versions[:4])}) that conflict: {hit.line}",
+        0.95,
+        (high(f"Manage the version of {name}", f"Pin {name} to one version in dependencyManagement, or exclude it from the dependency that brings the other one", f"<dependencyManagement><dependencies><dependency>{artifact}</dependency></dependencies></dependencyManagement>"), commit("pom.xml", f"Manage {name}")),
+        names=(name, "pom.xml"),
+    )  # fmt: skip

@@ -38,6 +38,16 @@ def pip_none(hit: Hit) -> Hypothesis | None:
         r"NewConnectionError|Temporary failure|Retrying \(|Connection (?:refused|reset)|ProxyError|timed out", around
     )
     python = re.search(r"Requires-Python ([^\s;]+)", around)
+    certificate = re.search(r"confirming the ssl certificate: (.*)|(\[SSL: CERTIFICATE_VERIFY_FAILED\].*)", around)
+    if certificate and not versions:
+        why_tls = next(g for g in certificate.groups() if g)
+        host = re.search(r"https?://[^/\s]+", around)
+        return Hypothesis(
+            FailureType.TLS_CERTIFICATE,
+            f"pip cannot download {requirement}: the certificate of the package index {host.group(0) if host else ''} is not accepted (SSL): {quoted(why_tls)}",
+            0.96,
+            (high("Trust the certificate authority of the package index", "Add the index's CA certificate to the build (PIP_CERT, --cert, or install it into the system's store), or reissue the index's certificate", "PIP_CERT=/etc/ssl/certs/internal-ca.pem pip install -r requirements.txt"),),
+        )  # fmt: skip
     if offline and not versions:
         return Hypothesis(
             FailureType.DEPENDENCY_RESOLUTION,
@@ -112,31 +122,40 @@ def pip_build(hit: Hit) -> Hypothesis | None:
     """A package without a wheel that cannot be compiled here."""
     name = (hit.get("a") or hit.get("b") or hit.get("c")).strip()
     text = hit.document.text[-20000:]
-    need = next(
-        (
-            f
-            for f in (
-                "pg_config",
-                "gcc",
-                "g++",
-                "cargo",
-                "rustc",
-                "Python.h",
-                "mysql_config",
-                "ffi.h",
-                "cmake",
-                "make",
-                "swig",
-                "pkg-config",
-                "distutils",
-                "pkg_resources",
-            )
-            if re.search(
-                rf"{re.escape(f)}[^\n]*(?:not found|No such file|command|is required|missing|No module)|(?:No module named|unable to execute|error: command|Can't find|can't find) '?{re.escape(f)}",
-                text,
-            )
-        ),
-        "",
+    compiler = re.search(
+        r"(?:No such file or directory: |unable to execute |error: command |command )'?([\w.+-]*(?:gcc|g\+\+|cc|clang|rustc|cargo|cmake|make|gfortran|nvcc)[\w.+-]*)'?(?:: No such file| failed: No such file|:? not found|$|')",
+        text,
+        re.MULTILINE,
+    )
+    need = (
+        compiler.group(1)
+        if compiler
+        else next(
+            (
+                f
+                for f in (
+                    "pg_config",
+                    "gcc",
+                    "g++",
+                    "cargo",
+                    "rustc",
+                    "Python.h",
+                    "mysql_config",
+                    "ffi.h",
+                    "cmake",
+                    "make",
+                    "swig",
+                    "pkg-config",
+                    "distutils",
+                    "pkg_resources",
+                )
+                if re.search(
+                    rf"{re.escape(f)}[^\n]*(?:not found|No such file|command|is required|missing|No module)|(?:No module named|unable to execute|error: command|Can't find|can't find) '?{re.escape(f)}",
+                    text,
+                )
+            ),
+            "",
+        )
     )
     if not name:
         listed = re.search(
@@ -150,7 +169,12 @@ def pip_build(hit: Hit) -> Hypothesis | None:
         "ffi.h": "libffi-dev",
         "gcc": "build-essential",
         "g++": "build-essential",
-    }.get(need, need or "build-essential")
+        "rustc": "rustc cargo",
+        "cargo": "rustc cargo",
+    }.get(
+        need, "build-essential" if compiler and re.search(r"gcc|g\+\+|cc$|clang", need) else need or "build-essential"
+    )
+    word = " (no C compiler)" if compiler and re.search(r"gcc|g\+\+|cc$|clang", need) else ""
     kind = (
         FailureType.MISSING_DEPENDENCY
         if need and need not in ("distutils", "pkg_resources")
@@ -160,8 +184,8 @@ def pip_build(hit: Hit) -> Hypothesis | None:
     )
     return Hypothesis(
         kind,
-        f"The Python package {name} cannot be built from source{f': {need} is not installed (missing)' if need else ''}: {hit.line}",
-        0.8 if need else 0.66,
+        f"The Python package {name} cannot be built from source{f': {need} is not installed (missing, not found){word}' if need else ''}: {hit.line}",
+        (0.93 if compiler else 0.86) if need else 0.66,
         (
             high(
                 f"Install {tool} for the build of {name}, or use a version with a wheel",
@@ -259,3 +283,30 @@ def pubgrub(hit: Hit) -> Hypothesis | None:
         ),
         names=(*names, "pyproject.toml"),
     )
+
+
+@line_rule(
+    "pip-environment",
+    "externally-managed-environment|externally managed|could not install packages due to an oserror|can not perform a '--user' install|no such option",
+    r"externally-managed-environment|environment is externally managed|Could not install packages due to an OSError: (?P<os>.+)",
+    source="PEP 668; pip's installation",
+    most=1,
+)
+def pip_environment(hit: Hit) -> Hypothesis | None:
+    """pip may not change the system's own Python, or cannot write there."""
+    if hit.get("os"):
+        if "Errno 13" not in hit.get("os"):
+            return None
+        return Hypothesis(
+            FailureType.FILESYSTEM_PERMISSION,
+            f"pip may not write to the environment (permission denied): {hit.line}",
+            0.9,
+            (high("Install into a virtual environment", "Create a venv that belongs to the user (python -m venv), or install as root in the image", "python -m venv .venv && .venv/bin/pip install -r requirements.txt"),),
+        )  # fmt: skip
+    return Hypothesis(
+        FailureType.BUILD_FAILURE,
+        f"pip may not install into the system's Python: this environment is externally managed (PEP 668): {hit.line}",
+        0.96,
+        (high("Create and use a virtual environment", "Install into a venv (python3 -m venv), use an image of Python itself, or in a throw-away image pass --break-system-packages", "RUN python3 -m venv /opt/venv && /opt/venv/bin/pip install -r requirements.txt"),),
+        names=("Dockerfile",),
+    )  # fmt: skip

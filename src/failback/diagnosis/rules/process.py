@@ -122,6 +122,8 @@ def exec_format(hit: Hit) -> Hypothesis | None:
 def interpreter(hit: Hit) -> Hypothesis | None:
     """The shebang names something that is not there: often a carriage return from Windows."""
     script = hit.get("script") or hit.get("what") or hit.get("crlf") or "the script"
+    program = re.match(r"^([\w./-]+): line \d+", hit.line)
+    script = program.group(1) if program else script
     crlf = "^M" in hit.line or "\\r" in hit.line
     why = (
         "its lines end in CRLF (\\r, Windows line endings), so the interpreter is not found"

@@ -15,6 +15,7 @@ _V = FailureType.VULNERABILITY_FOUND
 _ID = r"CVE-\d{4}-\d+|GHSA-[\w-]+|PYSEC-\d{4}-\d+|RUSTSEC-\d{4}-\d+|GO-\d{4}-\d+"
 # Scanner's rule -> what to do instead (bandit's and semgrep's documentation).
 _INSTEAD = (
+    (r"runs?-as-root|USER root|missing-user|privileged", "add a USER line with an unprivileged user to the Dockerfile (non-root), and drop privileges"),
     (r"B60[2-7]|shell=True|subprocess|os\.system", "pass an argument list without shell=True (shlex.quote for what must go through a shell)"),
     (r"B10[5-7]|hardcoded[_ -]password|hardcoded|secret", "move the password or key out of the code into a Secret or environment variable, and rotate it"),
     (r"B506|yaml[._]load", "use yaml.safe_load (SafeLoader) instead of yaml.load"),
@@ -353,7 +354,7 @@ def code_scan(scene: Scene) -> Iterable[Hypothesis]:
     )
     gosec = re.search(r"\[(\S+\.go):(\d+)\] - (G\d+) (?:\(CWE-\d+\))?:? ?([^\n(]+)", text)
     semgrep = (
-        re.search(r"^\s*(?:❯❯❱|❯❱|❱|❯)?\s*((?:[\w-]+\.){2,}[\w-]+)\s*$", text, re.MULTILINE)
+        re.search(r"^\s*(?:❯❯❱|❯❱|❱|❯)?\s*((?:[\w-]+\.){2,}[\w-]+|(?<=❱ )[\w-]+)\s*$", text, re.MULTILINE)
         if "semgrep" in document.lower or "findings" in document.lower or "Code Findings" in text
         else None
     )
@@ -410,7 +411,12 @@ def code_scan(scene: Scene) -> Iterable[Hypothesis]:
             (
                 m.group(1)
                 for back in range(index, -1, -1)
-                if (m := re.match(r"^\s*([\w./-]+\.\w{1,5})\s*$", document.lines[back]))
+                if (
+                    m := re.match(
+                        r"^\s{0,6}([\w./-]+\.\w{1,5}|(?:[\w./-]*/)?(?:Dockerfile|Containerfile|Makefile)[\w.-]*)\s*$",
+                        document.lines[back],
+                    )
+                )
             ),
             "the sources",
         )

@@ -191,6 +191,27 @@ def go_test(hit: Hit) -> Hypothesis | None:
     test = (re.search(r"--- FAIL: (\S+)", sub).group(1) if sub else hit.get("test")) if sub or hit.get("test") else ""  # type: ignore[union-attr]
     text = quoted(" ".join(part for part in (said.group(2) if said else "", *detail[:4]) if part), 240)
     place = said.group(1) if said else ""
+    race = (
+        re.search(r"WARNING: DATA RACE\n(?:.*\n){1,12}?\s+(\S+?\.go):(\d+)", hit.document.text)
+        if "race detected" in "\n".join(block) or "DATA RACE" in hit.document.text
+        else None
+    )
+    if race:
+        frames = [
+            f"{m.group(1).rsplit('/', 1)[-1]}:{m.group(2)}"
+            for m in re.finditer(
+                r"^\s+(/\S+\.go):(\d+) \+", hit.document.text[race.start() : race.start() + 3000], re.MULTILINE
+            )
+            if "/usr/local/go/" not in m.group(1)
+        ]
+        spot = frames[0] if frames else race.group(1)
+        return Hypothesis(
+            FailureType.TEST_FAILURE,
+            f"DATA RACE in test {test}: two goroutines use the same memory without a lock at {', '.join(dict.fromkeys(frames[:3])) or spot}",
+            0.96,
+            (high(f"Guard what {spot} shares with a mutex", "Protect it with sync.Mutex, use sync/atomic, or hand it over by a channel, in every place that reads or writes it", f"go test -race -run {test} ."), commit(spot.split(":")[0], "Guard shared state")),
+            names=(spot.split(":")[0], test),
+        )  # fmt: skip
     return Hypothesis(
         FailureType.TEST_FAILURE,
         f"Test {test}{f' ({place})' if place else ''} fails: {text}",

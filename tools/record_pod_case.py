@@ -25,10 +25,7 @@ from typing import Any
 import httpx
 import yaml
 
-if __package__ in (None, ""):
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from tools.make_cases import ASIDE, OPEN, faults, neutral, shorten
+from make_cases import ASIDE, OPEN, faults, neutral, shorten
 
 WAIT_S_MAX = 120.0
 LOG_LINES_MAX = 60

@@ -15,7 +15,7 @@ import yaml
 from failback.model.errors import TargetUnavailable
 from failback.model.snapshot import SnapshotContent
 from failback.targets.base import Action, Journal
-from failback.targets.kubernetes import configs, deployments, names, one_by_one, rollout, routing
+from failback.targets.kubernetes import configs, deployments, names, one_by_one, rollout, routes, routing
 from failback.targets.kubernetes.desired import Unit
 from failback.targets.kubernetes.kinds import WORKLOADS, Object, annotations_of, labels_of, told
 from failback.targets.kubernetes.mirror import Mirror
@@ -94,6 +94,8 @@ async def _to_stable(site: Site, unit: Unit, live: Object, record: Record, journ
     actions: list[Action] = []
     stable = record.stable or ""
     for name in unit.services:
+        for route in await routes.restore(site, name, journal):
+            actions.append(Action(f"HTTPRoute {route}: its own rules"))
         kept = routing.service_record(await site.cluster.get("Service", name))
         if kept is None:
             continue  # not pinned yet when it failed: its selector is the user's own, and no new pod is there

@@ -4,6 +4,7 @@ of workloads stands in a module each (`deployments`, `one_by_one`)."""
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 from failback.model.errors import ReleaseError
 from failback.model.release import Revision, RevisionState
 from failback.targets.base import Action, Journal
-from failback.targets.kubernetes import configs, deployments, jobs, names, one_by_one, routing
+from failback.targets.kubernetes import configs, deployments, jobs, names, one_by_one, routes, routing
 from failback.targets.kubernetes.desired import Desired, Unit
 from failback.targets.kubernetes.kinds import Object, annotations_of, labels_of, told
 from failback.targets.kubernetes.record import (
@@ -86,6 +87,7 @@ async def launch(site: Site, staged: Staged, journal: Journal) -> None:
             await deployments.launch(site, unit, staged, live, journal)
         else:
             await one_by_one.launch(site, unit, staged, live, journal)
+    await mirror(site, staged, journal)
 
 
 async def _first(site: Site, unit: Unit, staged: Staged, made: Sequence[str], journal: Journal) -> None:
@@ -121,6 +123,8 @@ async def _first(site: Site, unit: Unit, staged: Staged, made: Sequence[str], jo
 
 async def cut_over(site: Site, staged: Staged, journal: Journal) -> None:
     """All users to the new pods. Raises ReleaseError where fewer of them are ready than serve now."""
+    for name in {name for unit in staged.desired.units for name in unit.services}:
+        await routes.restore(site, name, journal)  # copies of requests were for the dark alone
     for unit in staged.desired.units:
         live, record = await _under_way(site, unit)
         if unit.kind == "Deployment":
@@ -132,14 +136,60 @@ async def cut_over(site: Site, staged: Staged, journal: Journal) -> None:
         live, record = await _under_way(site, unit)
         if record.moment is Moment.DARK:
             await deployments.moved(site, unit, journal, moment=Moment.SWITCHED, switched_at=time.time())
-        if unit.kind == "Deployment":
+        if unit.kind == "Deployment" and not await _a_share(site, unit, staged, live, record, journal):
             await _switch(site, unit, staged, live, journal)
+
+
+async def _a_share(site: Site, unit: Unit, staged: Staged, live: Object, record: Record, journal: Journal) -> bool:
+    """`strategy: weighted`: a first share of the users by the routes' weights; False where no route is there."""
+    if site.settings.strategy != "weighted" or record.stable is None:
+        return False
+    new = await names.hash_when_there(site, live)
+    shared = False
+    for name in unit.services:
+        if await routes.routes_to(site, name):
+            await routes.open_dark_service(site, name, staged.execution, {names.POD_HASH: new}, journal)
+            await routes.reroute(site, name, staged.execution, functools.partial(_first_share, service=name), journal)
+            shared = True
+    return shared
+
+
+def _first_share(rules: routes.Rules, *, service: str) -> list[dict[str, Any]]:
+    return routes.weighted(rules, service, routes.FIRST_SHARE)
+
+
+async def mirror(site: Site, staged: Staged, journal: Journal) -> None:
+    """`checks.mirror`: copies of users' requests for the dark pods, where a route can make them."""
+    wanted = staged.checks.get("mirror") or {}
+    if not wanted.get("enabled"):
+        return
+    for unit in staged.desired.units:
+        live, record = await site.record(unit)
+        if live is None or record is None or record.stable is None or unit.kind != "Deployment":
+            continue
+        new = await names.hash_when_there(site, live)
+        percent = float(wanted.get("percent") or 100.0)
+        for name in unit.services:
+            if await routes.routes_to(site, name):
+                await routes.open_dark_service(site, name, staged.execution, {names.POD_HASH: new}, journal)
+                await routes.reroute(
+                    site, name, staged.execution, functools.partial(_copied, service=name, percent=percent), journal
+                )
+
+
+def _copied(rules: routes.Rules, *, service: str, percent: float) -> list[dict[str, Any]]:
+    return routes.mirrored(rules, service, percent)
 
 
 async def extend(site: Site, staged: Staged, journal: Journal) -> None:
     """The rest of the users, where the cut-over gave the new revision a share of them. Raises ReleaseError."""
     for unit in staged.desired.units:
-        _, record = await _under_way(site, unit)
+        live, record = await _under_way(site, unit)
+        if unit.kind == "Deployment" and site.settings.strategy == "weighted":
+            # By the Service first: then both ways lead to the new pods, and the route can be the user's own again.
+            await _switch(site, unit, staged, live, journal)
+            for name in unit.services:
+                await routes.restore(site, name, journal)
         if unit.kind != "Deployment" and record.stable is not None:
             await one_by_one.exchange_rest(site, unit, staged, journal)
             await one_by_one.switch(site, unit, staged, journal)

@@ -1,0 +1,243 @@
+"""The Kubernetes target: any conformant cluster, with no CRD, mesh or operator. Each method has its module."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from failback.model.errors import FailbackError, ReleaseError
+from failback.model.evidence import Evidence
+from failback.model.observation import View
+from failback.model.redaction import Redactor
+from failback.model.release import Finding, Revision, ServiceState, TrafficCounters
+from failback.model.snapshot import SnapshotContent
+from failback.targets.base import Action, Journal, ReleaseSpec
+from failback.targets.kubernetes import (
+    evidence,
+    former,
+    keeping,
+    manifests,
+    names,
+    one_by_one,
+    preflight,
+    recovery,
+    rollout,
+    stability,
+)
+from failback.targets.kubernetes.desired import Desired, Unit, desired_of
+from failback.targets.kubernetes.record import Record
+from failback.targets.kubernetes.site import Settings, Site
+from failback.targets.kubernetes.traffic import Traffic
+from failback.targets.kubernetes.watching import Judged, Watch
+
+_CAPTURE_S_MAX = 3.0
+
+
+class KubernetesTarget:
+    """`failback.targets.base.Target` for one service in one namespace. `folder`: what this home keeps of it."""
+
+    kind = "kubernetes"
+
+    def __init__(self, folder: Path, key_file: Path, service: str, settings: Settings, redactor: Redactor) -> None:
+        self._site = Site(folder, key_file, service, settings, redactor)
+        self._units: tuple[Unit, ...] = self._site.units()
+        self._traffic: Traffic | None = None
+        self._baseline: Mapping[str, Any] = {}
+        self._checks: Mapping[str, Any] = {}
+
+    @classmethod
+    def existing(cls, folder: Path, key_file: Path, service: str, redactor: Redactor) -> KubernetesTarget:
+        """The service as it was deployed last. Raises UnknownService when this home has none of that name."""
+        return cls(folder, key_file, service, Site.existing(folder, key_file, service, redactor).settings, redactor)
+
+    async def aim(self, release: ReleaseSpec) -> None:
+        """Learns from the release which workloads it is about. A folder that a Build step has yet to make is no error
+        where they are known already."""
+        self._checks = release.checks
+        if release.from_revision is not None:
+            return
+        try:
+            self._units = (await self._desired(release)).units
+        except FailbackError:
+            if not self._units:
+                raise
+
+    async def repair(self, journal: Journal) -> Sequence[str]:
+        said = await recovery.repair(self._site, journal)
+        self._baseline = await stability.baseline(self._site, await self._judged(), self._checks)
+        self._site.keep("baseline.json", dict(self._baseline))
+        return said
+
+    async def state(self) -> ServiceState:
+        judged = await self._judged()
+        stable = next((one.stable for one in judged if one.stable is not None), None)
+        return ServiceState(self._site.service, self.kind, self._site.cluster.server, stable)
+
+    async def preflight(self, release: ReleaseSpec) -> Sequence[Finding]:
+        return await preflight.preflight(self._site, release, await self._desired(release))
+
+    async def difference(self, release: ReleaseSpec) -> str:
+        if release.from_revision is not None:
+            return f"back to revision {release.from_revision}\n"
+        return ""
+
+    async def snapshot(self) -> SnapshotContent:
+        return await keeping.snapshot(self._site, self._units)
+
+    async def accepts(self, content: SnapshotContent) -> Sequence[Finding]:
+        return await keeping.accepts(self._site, content)
+
+    async def restore(self, content: SnapshotContent, files: Mapping[str, str], journal: Journal) -> Sequence[Action]:
+        await self._site.lease.hold()
+        return await keeping.restore(self._site, content, files, journal)
+
+    async def stage(self, release: ReleaseSpec, execution_id: str, journal: Journal) -> Revision:
+        known = self._site.staged_of(execution_id)
+        if known is not None:
+            return rollout.as_revision(known)
+        direct = release.from_revision is not None
+        desired = await self._desired(release)
+        self._units = desired.units
+        return rollout.stage(self._site, desired, release.checks, execution_id, journal, direct=direct)
+
+    async def launch(self, revision: Revision, journal: Journal) -> None:
+        await rollout.launch(self._site, self._site.need_staged(revision.id), journal)
+
+    async def watch(self, revision: Revision) -> AsyncIterator[View]:
+        staged = self._site.need_staged(revision.id)
+        self._units = staged.desired.units
+        records = await self._records()
+        launched = min((record.launched_at for record in records.values()), default=staged.created_at)
+        switched = [record.switched_at for record in records.values()]
+        cut_over = max((at for at in switched if at is not None), default=None) if None not in switched else None
+        async for view in Watch(
+            self._site, await self._judged(), staged.checks, launched, cut_over, self._traffic
+        ).views():
+            yield view
+
+    async def cut_over(self, revision: Revision, journal: Journal) -> None:
+        if self._traffic is not None:
+            await self._traffic.switched()
+        await rollout.cut_over(self._site, self._site.need_staged(revision.id), journal)
+
+    async def extend(self, revision: Revision, journal: Journal) -> None:
+        await rollout.extend(self._site, self._site.need_staged(revision.id), journal)
+
+    async def finish(self, revision: Revision, journal: Journal) -> Sequence[Action]:
+        staged = self._site.staged(revision.id)
+        return [] if staged is None else await rollout.finish(self._site, staged, journal)
+
+    async def protect(self, failed: Revision | None, journal: Journal) -> Sequence[Action]:
+        return await recovery.protect(self._site, self._units_of(failed), journal)
+
+    async def roll_back(
+        self, failed: Revision | None, content: SnapshotContent | None, journal: Journal
+    ) -> Sequence[Action]:
+        # The controllers delete the failed pods as soon as the stable template is back, and their logs with them.
+        await self._capture(failed)
+        return await recovery.roll_back(self._site, self._units_of(failed), content, journal)
+
+    async def verify_stable(self, failed: Revision | None) -> Sequence[Action]:
+        before = self._baseline or self._site.kept("baseline.json")
+        staged = self._site.staged(failed.id) if failed is not None else None
+        checks = staged.checks if staged is not None else self._checks
+        return await stability.verify_stable(self._site, await self._judged(), before, checks)
+
+    async def evidence(self, failed: Revision | None) -> Evidence:
+        if failed is not None:
+            kept = self._site.kept(f"{failed.id}.evidence.json")
+            if kept:
+                return Evidence.from_dict(kept)
+        return await evidence.evidence(self._site, await self._judged(failed))
+
+    async def _capture(self, failed: Revision | None) -> None:
+        """Keeps the evidence once, before anything is deleted; within a limit, since the way back does not wait."""
+        if failed is None or self._site.kept(f"{failed.id}.evidence.json"):
+            return
+        with contextlib.suppress(TimeoutError, FailbackError):
+            async with asyncio.timeout(_CAPTURE_S_MAX):
+                seen = await evidence.evidence(self._site, await self._judged(failed))
+            self._site.keep(f"{failed.id}.evidence.json", seen.as_dict())
+
+    async def clean_up(self, failed: Revision | None, journal: Journal) -> Sequence[Action]:
+        execution = str(failed.details["execution"]) if failed and failed.details.get("execution") else None
+        actions = await recovery.clean_up(self._site, self._units_of(failed), journal, execution)
+        if failed is not None:
+            self._site.forget_staged(failed.id)
+        return actions
+
+    async def traffic(self) -> TrafficCounters | None:
+        if self._traffic is None:
+            self._traffic = Traffic(self._site, await self._judged())
+            await self._traffic.start()
+        return await self._traffic.counters()
+
+    async def remove(self, journal: Journal) -> Sequence[Action]:
+        await self._site.lease.hold()
+        return await former.remove(self._site, self._units, journal)
+
+    async def close(self) -> None:
+        if self._traffic is not None:
+            await self._traffic.close()
+        await self._site.close()
+
+    async def _desired(self, release: ReleaseSpec) -> Desired:
+        """The release as it wants to be; for a rollback, what the former revision was."""
+        if release.from_revision is not None:
+            return await former.desired(self._site, self._units, release.from_revision)
+        shape = release.shape
+        if shape.get("objects") and not (shape.get("manifests") or shape.get("kustomize") or shape.get("helm")):
+            objects = await manifests.from_cluster(self._site, shape)
+        else:
+            objects = await asyncio.to_thread(manifests.render, shape, self._site.service, self._site.cluster.namespace)
+        desired = desired_of(objects, tuple(shape.get("objects") or ()), shape.get("image"))
+        return await self._with_live_services(desired)
+
+    async def _with_live_services(self, desired: Desired) -> Desired:
+        """Services that reach the workloads' pods and stand elsewhere than in the manifests count as well."""
+        services = await self._site.cluster.find("Service")
+        units = tuple(
+            dataclasses.replace(unit, services=names.services_of(unit, desired.workload(unit), services))
+            for unit in desired.units
+        )
+        return dataclasses.replace(desired, units=units)
+
+    def _units_of(self, failed: Revision | None) -> tuple[Unit, ...]:
+        staged = self._site.staged(failed.id) if failed is not None else None
+        if staged is not None:
+            self._units = staged.desired.units
+        if not self._units:
+            raise ReleaseError(f"No workload of {self._site.service} is known here.")
+        return self._units
+
+    async def _records(self) -> dict[Unit, Record]:
+        found = await asyncio.gather(*(self._site.record(unit) for unit in self._units))
+        return {unit: record for unit, (_, record) in zip(self._units, found, strict=True) if record is not None}
+
+    async def _judged(self, failed: Revision | None = None) -> list[Judged]:
+        """Each workload with the hashes of its new and its stable revision, as they are at this moment."""
+        if failed is not None:
+            self._units_of(failed)
+        judged = []
+        for unit in self._units:
+            live, record = await self._site.record(unit)
+            if live is None:
+                continue
+            now = await names.hash_of_template(self._site, live)
+            stable = now if record is None else record.stable
+            new = await names.failed_hash(self._site, live, record) if record is not None else now
+            judged.append(
+                Judged(
+                    unit=unit,
+                    label=names.hash_label(unit.kind),
+                    hash=new or "",
+                    stable=stable,
+                    replicas=await one_by_one.judged_count(self._site, live, new or "", record),
+                    services=unit.services,
+                )
+            )
+        return judged

@@ -51,7 +51,7 @@ def binaries() -> dict[str, Binary]:
     version = f"-s -w -X {VERSION}.gitVersion=v{KUBERNETES} -X {VERSION}.gitMajor={MAJOR} -X {VERSION}.gitMinor={MINOR}"
     found = [Binary("node", SOURCES, ".", (SOURCES / "go.mod", SOURCES / "main.go"), version)]
     app = SOURCES / "app"
-    for name, arch in (("server", ""), ("server", "arm64"), ("loadgen", ""), ("pause", "")):
+    for name, arch in (("server", ""), ("server", "arm64"), ("loadgen", ""), ("metrics", ""), ("pause", "")):
         sources = (app / "go.mod", *(app / name).glob("*.go"))
         found.append(Binary(f"{name}-{arch}" if arch else name, app, f"./{name}", sources, arch=arch))
     return {binary.name: binary for binary in found}

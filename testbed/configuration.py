@@ -29,6 +29,7 @@ ACCOUNTS = {
     "admin": ("testbed-admin", "system:masters"),
     "kubelet": (f"system:node:{FIRST.name}", "system:nodes"),
     "kubelet-2": (f"system:node:{SECOND.name}", "system:nodes"),
+    "metrics": ("testbed-metrics", ""),
     "kube-controller-manager": ("system:kube-controller-manager", ""),
     "kube-scheduler": ("system:kube-scheduler", ""),
     "kube-proxy": ("system:kube-proxy", ""),

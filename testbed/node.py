@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from testbed import base_images, build, configuration, namespaces, parts, processes, second_node
-from testbed.settings import BIN, HOME, LOGS, SECOND, CannotRunError
+from testbed.settings import BIN, HOME, LOGS, SECOND, SOURCES, CannotRunError
 
 # Program -> the Debian package that has it.
 NEEDED = {
@@ -98,30 +98,34 @@ def start_parts(binaries: dict[str, Path]) -> list[str]:
         parts.wait_until_ready(all_parts[name])
     started += ["base images"] if base_images.ensure(binaries) else []
     parts.wait_until_ready(all_parts["kube-apiserver"])
-    for name in ("kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"):
+    for name in ("kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "metrics"):
         cut_log(name)
         started += [name] if parts.start(all_parts[name]) else []
     for part in all_parts.values():
         parts.wait_until_ready(part)
-    wait_for_default_account()
+    if started:
+        parts.kubectl("apply", f"--filename={SOURCES / 'metrics.yaml'}")
+        wait_for("serviceaccounts/default", "/api/v1/namespaces/default/serviceaccounts/default")
+        wait_for("metrics", "/apis/metrics.k8s.io/v1beta1/nodes")
     return started
 
 
-def wait_for_default_account(limit_s: float = 30.0) -> None:
-    """No pod can be made in a namespace before the controllers have given it its account."""
+def wait_for(what: str, path: str, limit_s: float = 60.0) -> None:
+    """No pod can be made before the controllers have given its namespace an account; and while an API that is
+    announced does not answer, no namespace can be deleted."""
     deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline:
-        if "default" in parts.kubectl("get", "serviceaccount", "default", "--output=name"):
+        if parts.kubectl("get", "--raw", path):
             return
         time.sleep(0.2)
-    raise RuntimeError(f"the default service account was not made:\n{processes.last_lines('kube-controller-manager')}")
+    raise RuntimeError(f"{what}: not there within {limit_s:.0f} s:\n{processes.last_lines('kube-apiserver')}")
 
 
 def link_programs(binaries: dict[str, Path]) -> None:
     """Names on the PATH of `run`; copies of nothing, so that the cache keeps the only one."""
     BIN.mkdir(parents=True, exist_ok=True)
     # Not called "node": that is Node.js.
-    names = {"kube-node": "node", "kubectl": "node", "loadgen": "loadgen", "pause": "pause"}
+    names = {"kube-node": "node", "kubectl": "node", "loadgen": "loadgen", "metrics": "metrics", "pause": "pause"}
     for name, binary in names.items():
         (BIN / name).unlink(missing_ok=True)
         (BIN / name).symlink_to(binaries[binary])

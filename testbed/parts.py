@@ -40,17 +40,18 @@ class Part:
     machine: Machine = FIRST
 
 
-def answers(url: str, user: str = "") -> Callable[[], bool]:
-    """Ready when the address answers below 500 (a registry that wants a password answers 401)."""
+def answers(url: str, trusted: bool = True) -> Callable[[], bool]:
+    """Ready when the address answers below 500 (a registry that wants a password answers 401). Some parts serve a
+    certificate of their own making, which nobody has to trust to see that they are up."""
 
     def ask() -> bool:
-        request = urllib.request.Request(url)
-        if user:
-            token = (PKI / "tokens.csv").read_text().splitlines()[0].partition(",")[0]
-            request.add_header("Authorization", f"Bearer {token}")
-        context = ssl.create_default_context(cafile=str(PKI / "apiserver.crt")) if url.startswith("https") else None
+        context = None
+        if url.startswith("https") and trusted:
+            context = ssl.create_default_context(cafile=str(PKI / "apiserver.crt"))
+        elif url.startswith("https"):
+            context = ssl._create_unverified_context()
         try:
-            with urllib.request.urlopen(request, timeout=2, context=context):
+            with urllib.request.urlopen(url, timeout=2, context=context):
                 return True
         except urllib.error.HTTPError as error:
             return error.code < 500
@@ -110,27 +111,13 @@ def parts() -> tuple[Part, ...]:
             )
             for name, port in (("open", 5000), ("private", 5001))
         ),
-        Part("kube-apiserver", api_server(), answers(f"{API_SERVER}/readyz", user="admin")),
-        Part("kube-controller-manager", controllers(), answers_locally(10257)),
-        Part("kube-scheduler", scheduler(), answers_locally(10259)),
+        Part("kube-apiserver", api_server(), answers(f"{API_SERVER}/readyz")),
+        Part("kube-controller-manager", controllers(), answers("https://127.0.0.1:10257/healthz", trusted=False)),
+        Part("kube-scheduler", scheduler(), answers("https://127.0.0.1:10259/healthz", trusted=False)),
         kubelet(FIRST),
         Part("kube-proxy", proxy(), answers("http://127.0.0.1:10256/healthz")),
+        Part("metrics", metrics(), answers("https://127.0.0.1:4443/", trusted=False)),
     )
-
-
-def answers_locally(port: int) -> Callable[[], bool]:
-    """The two serve a certificate of their own making, which nobody has to trust to see that they are up."""
-
-    def ask() -> bool:
-        context = ssl._create_unverified_context()
-        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=2, context=context)
-        try:
-            connection.request("GET", "/healthz")
-            return connection.getresponse().status < 500
-        finally:
-            connection.close()
-
-    return ask
 
 
 def etcd() -> tuple[str, ...]:
@@ -223,6 +210,11 @@ def proxy() -> tuple[str, ...]:
         "--conntrack-tcp-timeout-established=0s",
         "--conntrack-tcp-timeout-close-wait=0s",
     )
+
+
+def metrics() -> tuple[str, ...]:
+    """The resource metrics API, for autoscalers and `kubectl top`."""
+    return (str(BIN / "metrics"), f"--kubeconfig={KUBECONFIGS}/metrics")
 
 
 def start(part: Part) -> bool:

@@ -99,6 +99,17 @@ def test_the_private_registry_serves_who_has_its_password(cluster: Cluster) -> N
     assert cluster.wait_until(lambda: "running" in cluster.container_state("allowed"), "the container")
 
 
+def test_the_cluster_knows_what_a_pod_uses(cluster: Cluster) -> None:
+    """An autoscaler and a judge of memory growth read the resource metrics API."""
+    cluster.apply(*app(env={"USE_MB": 40}, replicas=1))
+    cluster.rolled_out()
+
+    used = cluster.wait_until(lambda: cluster.kubectl("top", "pods", "--no-headers", check=False), "the pod's metrics")
+
+    _, _, memory = used.split()
+    assert 40 <= int(memory.removesuffix("Mi")) <= 80
+
+
 def test_a_second_node_crashes_without_a_word(cluster: Cluster) -> None:
     """All of it ends at once, and the API goes on saying what it heard last: as when a machine loses power."""
     second_node("up")

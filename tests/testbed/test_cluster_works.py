@@ -59,7 +59,7 @@ def test_a_broken_application_exits_and_its_log_says_why(cluster: Cluster, image
     ("image", "says"),
     [
         ("localhost:5000/failback/app:never-built", "not found"),
-        ("localhost:5001/failback/app:1", "401 Unauthorized"),
+        ("localhost:5001/failback/never-pulled:1", "401 Unauthorized"),
         ("localhost:5999/failback/app:1", "connection refused"),
     ],
 )

@@ -42,7 +42,7 @@ class EnhancedTaskExecutor:
         self._home = Home.at(home)
 
     def execute_plan(self, plan: Mapping[str, Any] | Plan | Path | str, user_approval: bool = False) -> dict[str, Any]:
-        """Runs the plan to its end and returns the result of docs/reference/result.md.
+        """Runs the plan to its end and returns the result of docs/reference/results.md.
 
         Raises PlanError (nothing was touched), NotApproved when `user_approval` is false, ServiceHeld, NoSpace.
         """

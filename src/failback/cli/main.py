@@ -34,20 +34,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.command("init")(init.init)
-app.command("plan")(plan.plan)
-app.command("deploy")(deploy.deploy)
-app.command("status")(status.status)
-app.command("history")(history.history)
-app.command("explain")(explain.explain)
-app.command("rollback")(rollback.rollback)
+app.command("init", short_help="Write a plan for this folder; overwrites nothing.")(init.init)
+app.command("plan", short_help="Show what would be done and changed; touches nothing.")(plan.plan)
+app.command("deploy", short_help="Run the plan with failback protection.")(deploy.deploy)
+app.command("status", short_help="Show what runs now.")(status.status)
+app.command("history", short_help="List past executions, and their figures.")(history.history)
+app.command("explain", short_help="Tell one execution in full: what, why, what to do.")(explain.explain)
+app.command("rollback", short_help="Go back to a former revision.")(rollback.rollback)
 app.add_typer(backups.app, name="backups")
-app.command("drill")(drill.drill)
-app.command("diagnose")(diagnose.diagnose)
-app.command("resume")(resume.resume)
-app.command("down")(down.down)
-app.command("doctor")(doctor.doctor)
-app.command("install")(install.install)
+app.command("drill", short_help="Deploy a bad version on purpose; prove the recovery.")(drill.drill)
+app.command("diagnose", short_help="Name the cause of a recorded or present failure.")(diagnose.diagnose)
+app.command("resume", short_help="Finish executions whose process died.")(resume.resume)
+app.command("down", short_help="Stop a local service and its proxy.")(down.down)
+app.command("doctor", short_help="Check what failback needs, and say how to get it.")(doctor.doctor)
+app.command("install", short_help="Let the system start the services at boot.")(install.install)
 
 
 def _show_version(wanted: bool) -> None:

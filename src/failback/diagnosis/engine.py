@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from failback.diagnosis.health import is_healthy
 from failback.diagnosis.rank import ranked
+from failback.diagnosis.recommend import medium
 from failback.diagnosis.rule import Hypothesis, quoted
 from failback.diagnosis.rules import RULES
 from failback.diagnosis.scene import Scene
 from failback.diagnosis.unknown import unknown
 from failback.model.diagnosis import Alternative, Diagnosis, FailureType
-from failback.model.evidence import Evidence
+from failback.model.evidence import INTERRUPTED, Evidence
 
 CONFIDENCE_MIN = 0.3  # below this, "unknown" is the honest answer
 ALTERNATIVES_MAX = 4
@@ -21,6 +22,8 @@ def diagnose(evidence: Evidence) -> Diagnosis:
 
     Healthy evidence gives type NONE; where no rule is sure enough the type is UNKNOWN, with the most unusual lines cited.
     """
+    if evidence.verdict_reason == INTERRUPTED:
+        return _interrupted(evidence)
     scene = Scene(evidence)
     if is_healthy(scene):
         return Diagnosis(FailureType.NONE, "Nothing failed in what was seen.", evidence.service, 0.95, rule="healthy")
@@ -41,6 +44,18 @@ def diagnose(evidence: Evidence) -> Diagnosis:
         recommendations=best.fixes,
         rule=best.rule,
         facts=best.facts | notes,
+    )
+
+
+def _interrupted(evidence: Evidence) -> Diagnosis:
+    """Somebody stopped it. Whatever the log holds then is no failure that was seen."""
+    return Diagnosis(
+        FailureType.NONE,
+        "Nothing failed: the execution was interrupted by the user (Ctrl-C, or SIGTERM) before it had ended.",
+        evidence.service,
+        0.99,
+        recommendations=(medium("Deploy again", "The release was not judged to its end", "failback deploy"),),
+        rule="interrupted",
     )
 
 

@@ -25,6 +25,7 @@ from failback.executor.plan_file import LoadedPlan
 from failback.executor.store import ExecutionRow, Store
 from failback.executor.values import ExecutionValues, without_literal_secrets
 from failback.model.errors import FailbackError, InternalError, NotApproved, ServiceHeld
+from failback.model.evidence import INTERRUPTED
 from failback.model.plan import Plan
 from failback.telemetry.events import EventLog, Subscriber
 
@@ -232,7 +233,7 @@ def _interrupts(x: Execution) -> Iterator[None]:
             os._exit(1)
         name = signal.Signals(number).name
         os.write(2, f"\n{name}: stopping in order (once more: at once, resumable)\n".encode())
-        x.stop.set("interrupted by the user")
+        x.stop.set(INTERRUPTED)
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

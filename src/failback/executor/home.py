@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from failback.model.errors import NoSpace, NotPermitted
+from failback.targets.local.layout import way_to_releases
 
 
 def default_home() -> Path:
@@ -87,11 +88,15 @@ class Home:
         return path
 
     def prepare(self) -> None:
-        """Creates the home, private to this user. Raises NoSpace where it cannot be written."""
+        """Creates the home; others can read nothing of it but releases. Raises NoSpace where it cannot be written."""
         try:
-            for folder in (self.root, self.locks, self.root / "executions", self.root / "services"):
+            for folder in (self.root, self.root / "services"):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.root.chmod(0o700)
+                folder.chmod(way_to_releases())
+            for name in ("locks", "executions", "logs"):
+                (self.root / name).mkdir(exist_ok=True, mode=0o700)
+                (self.root / name).chmod(0o700)
+            self.workflows.touch(mode=0o600)
             probe = self.root / f".probe-{os.getpid()}"
             probe.write_bytes(b"\0" * 65536)
             probe.unlink()

@@ -156,8 +156,10 @@ def _local_text(listing: Listing, stack: Stack, service: str) -> str:
     if stack.env:
         lines.append(f"  env: {_flow(stack.env)}")
     lines += ["  # Values from the environment stay out of this file: DATABASE_URL: ${DATABASE_URL}", "  replicas: 2"]
-    if stack.exclude:
-        lines += ["  # Patterns of what is not copied into the release.", f"  exclude: {_flow(list(stack.exclude))}"]
+    # Where all of the folder is released, the plan itself would be: a file server would hand it out.
+    exclude = [*(stack.exclude or (".git",)), "failback*.yaml", SCHEMA_FILE] if stack.path == "." else stack.exclude
+    if exclude:
+        lines += ["  # Patterns of what is not copied into the release.", f"  exclude: {_flow(list(exclude))}"]
     lines += [
         "  # A limit of memory for one replica, so that a leak ends one replica and not the machine.",
         "  # resources: {memory: 512Mi}",

@@ -73,6 +73,8 @@ class Store:
 
     def __init__(self, path: Path, *, create: bool = True) -> None:
         self.path = path
+        if create:
+            path.touch(mode=0o600)
         mode = "rwc" if create else "rw"
         self._db = sqlite3.connect(
             f"file:{_quoted(path)}?mode={mode}", uri=True, timeout=10.0, isolation_level=None, check_same_thread=False

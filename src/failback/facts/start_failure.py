@@ -52,6 +52,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
                    r"|UnhandledPromiseRejection|panic: (?:runtime error|assignment to entry in nil map)|index out of range|index out of bounds"
                    r"|undefined (?:method|local variable) .*(?:NoMethodError|NameError|for )|Call to undefined (?:function|method)|java\.lang\.NullPointerException|System\.NullReferenceException"),
 )  # fmt: skip
+_NO_COMMAND = re.compile(r"not found$|\$PATH|exec: ", re.MULTILINE)
 _COMPILED: list[tuple[str, re.Pattern[str]]] = []
 _HANDLED = re.compile(
     r"\b(?:falling back|fallback|ignor(?:ed|ing)|continuing|will retry|retrying|optional|skipp(?:ed|ing)|using default)\b",
@@ -80,7 +81,9 @@ def is_deterministic_start_failure(exit_code: int | None, log_tail: str) -> str 
         if name == "code error" and not _own_code_raised(document):
             continue
         if any(pattern.search(line.strip()) for line in shown):
-            return name
+            # A shell says 127 where it found no command; with any other code a tool found no file.
+            by_file = name == "command not found" and exit_code != 127 and not _NO_COMMAND.search("\n".join(shown))
+            return "missing file" if by_file else name
     return "command not found" if exit_code == 127 else None
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 EVIDENCE_VERSION = 1
+INTERRUPTED = "interrupted by the user"  # the `verdict_reason` of an execution that somebody stopped
 
 
 @dataclass(frozen=True, slots=True)

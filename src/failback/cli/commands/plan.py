@@ -81,7 +81,7 @@ def _lines(loaded: LoadedPlan, told: Forecast) -> Iterator[str]:
             yield f"  {number}. {name:<10} {step.type:<9} {after:<18} at most {seconds(step.timeout):<8} {shown}"
     yield ""
     yield "Change:"
-    lines = plain(told.change).splitlines()
+    lines = list(_new_files_short(plain(told.change).splitlines()))
     for line in lines[:60]:
         yield f"  {line}"
     if len(lines) > 60:
@@ -96,3 +96,25 @@ def _lines(loaded: LoadedPlan, told: Forecast) -> Iterator[str]:
     for finding in told.findings:
         mark = {"error": "✗", "warning": "!", "info": "·", "ok": "✓"}[finding.level]
         yield f"{mark} {finding.subject}: {plain(finding.message)} {plain(finding.remedy)}".rstrip()
+
+
+def _new_files_short(lines: list[str]) -> Iterator[str]:
+    """The diff, with a file that is new or gone as one line: what is in it says nothing about the change."""
+    at = 0
+    while at < len(lines):
+        head, name = lines[at], lines[at + 1] if at + 1 < len(lines) else ""
+        whole = head == "--- /dev/null" or name == "+++ /dev/null"
+        if not (whole and name.startswith("+++ ")):
+            yield head
+            at += 1
+            continue
+        end = at + 2
+        # A removed line may begin with "-- " itself; only a file's head is followed by its other half.
+        while end < len(lines) and not (
+            lines[end].startswith("--- ") and lines[end + 1 : end + 2] and lines[end + 1].startswith("+++ ")
+        ):
+            end += 1
+        count = sum(line[:1] in "+-" for line in lines[at + 2 : end])
+        what = f"new     {name[6:]}" if head == "--- /dev/null" else f"removed {head[6:]}"
+        yield f"{what} ({count:,} lines)"
+        at = end

@@ -13,7 +13,7 @@ from failback.cli.options import HomeDir, Json, ends_with_code, print_json
 if TYPE_CHECKING:
     from failback.executor.home import Home
     from failback.executor.store import ExecutionRow
-    from failback.model.release import ServiceState
+    from failback.model.release import ReplicaState, ServiceState
 
 
 @ends_with_code
@@ -81,6 +81,13 @@ def _running(place: Home) -> list[tuple[ExecutionRow, bool]]:
         store.close()
 
 
+def _doing(state: ServiceState, replica: ReplicaState) -> str:
+    """Whether it runs, and whether users reach it."""
+    if not replica.running:
+        return "DOWN"
+    return "running" if replica.revision == (state.proxy.get("routed") or state.stable) else "running, no traffic"
+
+
 def _lines(state: ServiceState) -> Iterator[str]:
     from failback.cli.render.console import table
     from failback.cli.render.text import seconds, size
@@ -93,7 +100,8 @@ def _lines(state: ServiceState) -> Iterator[str]:
         yield f"{mark} {state.service}: {state.stable} is live at {state.address}"
     if proxy.get("running"):
         routed = proxy["routed"] or "nobody"
-        counted = f"{proxy['failed']:,} of {proxy['requests']:,} requests failed since the proxy started"
+        count = f"{proxy['failed']:,} of {proxy['requests']:,} requests failed" if proxy["requests"] else "none came"
+        counted = f"{count} since the proxy started"
         yield f"  Traffic: all to {routed}; {counted}"
     elif state.stable is not None:
         yield f"  Traffic: the proxy is not running. {proxy.get('reason', '')}".rstrip()
@@ -101,7 +109,7 @@ def _lines(state: ServiceState) -> Iterator[str]:
         rows = [
             [
                 f"  {replica.name}",
-                "running" if replica.running else "DOWN",
+                _doing(state, replica),
                 str(replica.pid or "-"),
                 replica.address,
                 seconds(replica.uptime_s),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 from failback.cli.render.text import one_line, plain, seconds
+from failback.model.evidence import INTERRUPTED
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -60,6 +61,10 @@ def _verdict(event: Mapping[str, Any]) -> str:
     return f"{mark} {event['revision']} ({event['stage']}) {event['state']}{rule}: {event['reason']}"
 
 
+def _detected(event: Mapping[str, Any]) -> str:
+    return "■ Stopped" if event["reason"] == INTERRUPTED else "✗ FAILURE DETECTED"
+
+
 _TELLERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "execution-started": lambda e: f"{'Taking up' if e['resumed'] else 'Execution'} {e['execution']} of {e['service']}",
     "execution-refused": lambda e: f"✗ Refused: {e['reason']}",
@@ -77,11 +82,19 @@ _TELLERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "verdict": _verdict,
     "traffic-switched": lambda e: f"✓ All traffic on {e['to']} (switched in {e['took_ms']} ms)",
     "failure-detected": lambda e: (
-        f"✗ FAILURE DETECTED at {e['step']} after {seconds(e['seconds'])}, {e['stage']}: {e['reason']}"
+        f"{_detected(e)} at {e['step']} after {seconds(e['seconds'])}, {e['stage']}: {e['reason']}"
     ),
     "phase-finished": _phase,
     "finished": lambda e: "\n".join(action_line(taken) for taken in e["actions"]) or "✓ Finished",
 }
+
+
+def _telling(phase: Mapping[str, Any]) -> str:
+    """The one action of a phase that fits into a line: what went wrong, the cause, the first advice, else the last."""
+    actions = phase.get("actions") or [{"text": ""}]
+    wrong = [taken for taken in actions if taken.get("ok") is False]
+    cause = [taken for taken in actions if taken["text"].startswith(("cause: ", "[HIGH]"))]
+    return str((wrong or cause or actions[-1:])[0]["text"])
 
 
 class PlainProgress:
@@ -184,7 +197,7 @@ class LiveProgress:
                 )
             for number, phase in sorted(self._phases.items()):
                 status = phase["status"]
-                last = phase["actions"][-1]["text"] if phase.get("actions") else ""
+                last = _telling(phase)
                 table.add_row(
                     Text(_MARKS[status], style=_STYLES[status]),
                     Text(f"Phase {number}: {phase['phase']}"),

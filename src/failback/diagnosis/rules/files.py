@@ -15,8 +15,9 @@ _PATHS = (
     r"(?:open|stat|lstat|scandir|access|mkdir|unlink|readlink|copyfile|rename|spawn|read|chdir) '(?P<node>[^']+)'",
     r"(?:No such file or directory|not found|cannot find the file)[^'\"]{0,20}[:,]? ['\"](?P<quoted>[^'\"]+)['\"]",
     r"(?:open|stat|lstat|read|chdir|mkdir|unlink|fork/exec|lchown|CreateFile) (?P<go>[^\s:]+): (?:no such file|permission denied|read-only)",
-    r"(?:can't open file|cannot open|could not open|failed to open|unable to open|can't find|cannot find|could not find|cannot load|failed to load|unable to load|cannot read|could not read"
-    r"|failed to read|unable to read|error (?:opening|reading|loading)|cannot access|cannot create(?: directory)?|cannot stat|missing)[\w ]{0,30}:? ?['\"‘`(]?(?P<verb>[\w./~@+-]*[/.][\w./~@+-]+)",
+    r"^(?:\S+/)?[\w.-]+: (?P<tool>[\w@+-]*[./][\w./@+-]*): No such file",  # cat: config/x.json: No such file or directory
+    r"(?<![\w/.-])(?:can't open file|cannot open|could not open|failed to open|unable to open|can't find|cannot find|could not find|cannot load|failed to load|unable to load|cannot read|could not read"
+    r"|failed to read|unable to read|error (?:opening|reading|loading)|cannot access|cannot create(?: directory)?|cannot stat|missing\b(?!-))[\w ]{0,30}:? ?['\"‘`(]?(?P<verb>[\w./~@+-]*[/.][\w./~@+-]+)",
     r"Could not find (?:file|a part of the path) '(?P<net>[^']+)'",
     r"@ [\w]+ - (?P<ruby>\S+)",
     r"(?:FileNotFoundException|NoSuchFileException|AccessDeniedException|FileSystemException): (?P<java>[^\s(:]+)",

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from failback.targets.local.replica import ReplicaFiles
+
+
+def way_to_releases() -> int:
+    """The mode of the folders above a release: a service that root starts and that gives up its rights, as web servers
+    do, still has to find its own files. Nobody can list these folders; whatever else is in them is closed by itself."""
+    return 0o711 if os.geteuid() == 0 else 0o700
 
 
 @dataclass(frozen=True, slots=True)

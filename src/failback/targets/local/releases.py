@@ -17,6 +17,7 @@ from pathlib import Path
 from failback.model.errors import NoSpace, ReleaseError
 from failback.model.release import Finding
 from failback.targets.local import releases_findings
+from failback.targets.local.layout import way_to_releases
 from failback.targets.local.releases_content import Content, Entry, all_entries, content_of, copy
 from failback.targets.local.releases_findings import self_contained
 
@@ -51,6 +52,7 @@ class ReleaseStore:
         source = source.resolve()
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.folder.chmod(way_to_releases())
             with self._exclusively():
                 self._sweep()
                 return self._stage(source, exclude, shared)
@@ -98,6 +100,7 @@ class ReleaseStore:
         if kept.exists():
             return
         kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.shared_folder.chmod(way_to_releases())
         seed = kept.parent / f".seed-{kept.name}-{uuid.uuid4().hex[:8]}"
         try:
             if (source / name).is_dir():

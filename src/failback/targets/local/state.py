@@ -129,6 +129,7 @@ class StateFile:
         state = replace(state, token=token)
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        temporary.touch(mode=0o600)
         with temporary.open("w") as file:
             json.dump(asdict(state), file, indent=1)
             file.flush()

@@ -85,6 +85,7 @@ class Supervision:
             self._await_answer()  # another command may have started it a moment ago
             return False
         self.programs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder.chmod(0o700)
         self.socket_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._exclusively():
             if self.running():

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from testbed import images, namespaces, node, parts, processes, second_node
+from testbed import fake_nodes, images, namespaces, node, parts, processes, second_node
 from testbed import peers as peer_tools
 from testbed.settings import (
     ADMIN_KUBECONFIG,
@@ -30,7 +31,7 @@ def command(work: Callable[[], int]) -> int:
     except CannotRunError as error:
         print(f"testbed: cannot run here: {error}", file=sys.stderr)
         return CANNOT_RUN
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, subprocess.SubprocessError) as error:
         print(f"testbed: {error}", file=sys.stderr)
         return 1
 
@@ -167,6 +168,28 @@ def second(arguments: Sequence[str]) -> int:
         enter()
         with node.locked():
             actions[given.action]()
+        return 0
+
+    return command(work)
+
+
+def fake(arguments: Sequence[str]) -> int:
+    """testbed/fake-nodes ACTION [COUNT]: nodes for thousands of pods that do not run."""
+    parser = argparse.ArgumentParser(prog="testbed/fake-nodes", description="Nodes for pods that do not run (kwok).")
+    parser.add_argument("action", choices=("up", "down"))
+    parser.add_argument("count", nargs="?", type=int, default=1)
+    given = parser.parse_args(arguments)
+
+    def work() -> int:
+        node.check()
+        if given.action == "up":
+            fake_nodes.kwok()  # built before we leave the network in which modules can be downloaded
+        enter()
+        with node.locked():
+            if given.action == "up":
+                fake_nodes.up(given.count)
+            else:
+                fake_nodes.down()
         return 0
 
     return command(work)

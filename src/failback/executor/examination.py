@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
+import json
 import os
 import platform
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 from failback.backup.keys import ensure_key
 from failback.executor.home import Home
+from failback.executor.plan_file import LoadedPlan
+from failback.executor.scaffold import has_kubeconfig
 from failback.executor.store import Store
 from failback.executor.targets import open_existing
 from failback.model.errors import FailbackError
-from failback.model.release import Finding
+from failback.model.plan import KubernetesTargetSpec
+from failback.model.redaction import Redactor
+from failback.model.release import Finding, ServiceState
 
 _FREE_BYTES_MIN = 200 * 1024 * 1024
 _ENVOY_S_MAX = 20.0
 
 
-def examine(home: Home) -> list[Finding]:
-    """All findings, in the order in which a person would want to know them."""
+def examine(home: Home, loaded: LoadedPlan | None = None) -> list[Finding]:
+    """All findings, in the order in which a person would want to know them. `loaded`: a plan whose cluster is asked."""
+
+    def _kubernetes(home: Home) -> Iterator[Finding]:
+        yield from _clusters(home, loaded)
+
     findings: list[Finding] = []
     for look in (_python, _home, _disk, _key, _proxy, _supervisor, _limits, _boot, _services, _executions, _kubernetes):
         try:
@@ -131,12 +143,12 @@ def _boot(home: Home) -> Iterator[Finding]:
 
 
 def _services(home: Home) -> Iterator[Finding]:
-    import asyncio
-
-    for folder in sorted((home.root / "services").glob("*/state.json")):
-        name = folder.parent.name
-        state = asyncio.run(open_existing(home, name).state())
+    for name in home.services():
+        state = asyncio.run(_state(home, name))
         if state.stable is None:
+            continue
+        if state.target == "kubernetes":
+            yield _on_cluster(state)
             continue
         down = [replica.name for replica in state.replicas if not replica.running]
         if down or not state.proxy.get("running"):
@@ -146,6 +158,22 @@ def _services(home: Home) -> Iterator[Finding]:
             )
         else:
             yield Finding("ok", f"service {name}", f"{state.stable} is live at {state.address}")
+
+
+async def _state(home: Home, service: str) -> ServiceState:
+    target = open_existing(home, service)
+    try:
+        return await target.state()
+    finally:
+        await target.close()
+
+
+def _on_cluster(state: ServiceState) -> Finding:
+    name = f"service {state.service}"
+    if state.notes or not state.proxy.get("running"):
+        why = "; ".join(state.notes) or "no pod of it is ready"
+        return Finding("warning", name, why, f"`failback diagnose {state.service}` looks for the cause.")
+    return Finding("ok", name, f"{state.stable} is live at {state.address}")
 
 
 def _executions(home: Home) -> Iterator[Finding]:
@@ -164,8 +192,54 @@ def _executions(home: Home) -> Iterator[Finding]:
         )
 
 
-def _kubernetes(home: Home) -> Iterator[Finding]:
+def _clusters(home: Home, loaded: LoadedPlan | None) -> Iterator[Finding]:
+    """Each cluster and namespace that a service of this home, or the plan, is in; else the kubeconfig's own."""
     try:
         import lightkube  # noqa: F401
     except ImportError:
         yield Finding("info", "Kubernetes", "the extra is not installed", "pip install 'failback[kubernetes]'")
+        return
+    sites = _sites(home, loaded)
+    if not sites:
+        if not has_kubeconfig():
+            yield Finding("info", "Kubernetes", "no kubeconfig names a cluster", "Set KUBECONFIG to use one.")
+            return
+        # Nobody depends on this cluster yet: what is missing there is no problem of this home.
+        for finding in asyncio.run(_looked_at(None, home)):
+            level = "info" if finding.level == "error" else finding.level
+            yield dataclasses.replace(finding, level=level, blocking=False)
+        return
+    for shape in sites:
+        yield from asyncio.run(_looked_at(shape, home))
+
+
+def _sites(home: Home, loaded: LoadedPlan | None) -> list[dict[str, Any]]:
+    """{"context", "namespace", "kinds"}, each place once."""
+    shapes: list[dict[str, Any]] = []
+    for name in home.services():
+        if home.is_on_cluster(name):
+            known = json.loads((home.service(name) / "kubernetes.json").read_text(encoding="utf-8"))
+            place = {key: known["settings"].get(key) for key in ("context", "namespace")}
+            shapes.append({**place, "kinds": [unit["kind"] for unit in known["units"]]})
+    specs = loaded.plan.service_specs().values() if loaded is not None else ()
+    for spec in specs:
+        if isinstance(spec.target, KubernetesTargetSpec):
+            shapes.append({"context": spec.target.context, "namespace": spec.target.namespace, "kinds": []})
+    once: dict[tuple[Any, Any], dict[str, Any]] = {}
+    for shape in shapes:
+        kept = once.setdefault((shape["context"], shape["namespace"]), shape)
+        kept["kinds"] = sorted({*kept["kinds"], *shape["kinds"]})
+    return list(once.values())
+
+
+async def _looked_at(shape: dict[str, Any] | None, home: Home) -> list[Finding]:
+    from failback.targets.kubernetes import examining
+    from failback.targets.kubernetes.site import Settings, Site
+
+    shape = shape or {"context": None, "namespace": None, "kinds": []}
+    settings = Settings(context=shape["context"], namespace=shape["namespace"])
+    site = Site(home.service("doctor"), home.key_file, "doctor", settings, Redactor())
+    try:
+        return await examining.examine(site, shape["kinds"])
+    finally:
+        await site.close()

@@ -13,6 +13,9 @@ from pathlib import Path
 from failback.model.errors import NoSpace, NotPermitted
 from failback.targets.local.layout import way_to_releases
 
+# What a target keeps of a service in its folder, by which the kind of the target is known.
+_LOCAL, _ON_CLUSTER = "state.json", "kubernetes.json"
+
 
 def default_home() -> Path:
     """`$FAILBACK_HOME`, else the platform's state folder."""
@@ -63,6 +66,16 @@ class Home:
 
     def service(self, service: str) -> Path:
         return self.root / "services" / service
+
+    def services(self) -> list[str]:
+        """The services that this home deployed, by name."""
+        return sorted(
+            {path.parent.name for name in (_LOCAL, _ON_CLUSTER) for path in (self.root / "services").glob(f"*/{name}")}
+        )
+
+    def is_on_cluster(self, service: str) -> bool:
+        """Whether this home deployed the service to a cluster."""
+        return (self.service(service) / _ON_CLUSTER).exists()
 
     @property
     def exists(self) -> bool:

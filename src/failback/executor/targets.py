@@ -28,25 +28,12 @@ def open_target(home: Home, plan: Plan, redactor: Redactor) -> Target | None:
 
 def open_existing(home: Home, service: str) -> Target:
     """The target of a service that was deployed with this home. Raises UnknownService."""
-    if is_on_cluster(home, service):
+    if home.is_on_cluster(service):
         existing: Target = _cluster_target().existing(home.service(service), home.key_file, service, Redactor())
         return existing
     from failback.targets.local.target import LocalTarget
 
     return LocalTarget.existing(home.root, home.run_dir(), service, home.key_file, Redactor())
-
-
-def is_on_cluster(home: Home, service: str) -> bool:
-    """Whether this home deployed the service to a cluster."""
-    return (home.service(service) / "kubernetes.json").exists()
-
-
-def services_of(home: Home) -> list[str]:
-    """The services that this home deployed, by name."""
-    found = {
-        path.parent.name for name in ("state.json", "kubernetes.json") for path in home.root.glob(f"services/*/{name}")
-    }
-    return sorted(found)
 
 
 def _local(home: Home, plan: Plan, redactor: Redactor) -> Target:

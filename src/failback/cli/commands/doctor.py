@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from failback.cli.options import HomeDir, Json, ends_with_code, print_json
 
 
 @ends_with_code
-def doctor(home: HomeDir = None, as_json: Json = False) -> int:
+def doctor(
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", "-f", metavar="PLAN", help="Also check this plan's cluster.", show_default=False),
+    ] = None,
+    home: HomeDir = None,
+    as_json: Json = False,
+) -> int:
     """Check prerequisites and permissions, and say how to get what is missing. Exit code 6 if something is."""
     import dataclasses
 
@@ -14,13 +26,18 @@ def doctor(home: HomeDir = None, as_json: Json = False) -> int:
     from failback.executor.examination import examine
     from failback.executor.home import Home
 
-    findings = examine(Home.at(home))
+    loaded = None
+    if file is not None:
+        from failback.executor.plan_file import load_plan
+
+        loaded = load_plan(file)
+    findings = examine(Home.at(home), loaded)
     if as_json:
         print_json([dataclasses.asdict(finding) for finding in findings])
     else:
         marks = {"ok": "✓", "info": "·", "warning": "!", "error": "✗"}
         for finding in findings:
             write(f"{marks[finding.level]} {finding.subject}: {finding.message}\n")
-            if finding.remedy:
-                write(f"    {finding.remedy}\n")
+            for line in finding.remedy.splitlines():
+                write(f"    {line}\n")
     return 6 if any(finding.level == "error" for finding in findings) else 0

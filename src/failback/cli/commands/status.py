@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from failback.model.release import ReplicaState, ServiceState
 
 
+_CLUSTER_S_MAX = 10.0
+
+
 @ends_with_code
 def status(
     service: Annotated[
@@ -32,7 +35,7 @@ def status(
     place = Home.at(home)
     if service is not None:
         known_service(place, service)
-    names = [service] if service else _services(place)
+    names = [service] if service else place.services()
     running = _running(place)
     states = [_state(place, name) for name in names]
     if as_json:
@@ -57,15 +60,40 @@ def status(
     return 0
 
 
-def _services(place: Home) -> list[str]:
-    return sorted(path.parent.name for path in (place.root / "services").glob("*/state.json"))
-
-
 def _state(place: Home, service: str) -> ServiceState:
+    if place.is_on_cluster(service):
+        return _state_on_cluster(place, service)
     from failback.targets.local.layout import Layout
     from failback.targets.local.status import service_state
 
     return service_state(Layout(place.root, place.run_dir(), service))
+
+
+def _state_on_cluster(place: Home, service: str) -> ServiceState:
+    """What the cluster says, within a limit: a cluster that is away must not hold the other services' lines up."""
+    import asyncio
+
+    from failback.model.errors import FailbackError
+    from failback.model.redaction import Redactor
+    from failback.model.release import ServiceState
+    from failback.targets.kubernetes.site import Site
+    from failback.targets.kubernetes.status import service_state
+
+    async def looked() -> ServiceState:
+        site = Site.existing(place.service(service), place.key_file, service, Redactor())
+        try:
+            async with asyncio.timeout(_CLUSTER_S_MAX):
+                return await service_state(site, site.units())
+        finally:
+            await site.close()
+
+    try:
+        return asyncio.run(looked())
+    except TimeoutError:
+        note = f"its cluster did not answer within {_CLUSTER_S_MAX:.0f} s"
+    except FailbackError as error:
+        note = error.message
+    return ServiceState(service, "kubernetes", notes=(note,), proxy={"kind": "Service", "running": False})
 
 
 def _running(place: Home) -> list[tuple[ExecutionRow, bool]]:
@@ -88,6 +116,16 @@ def _doing(state: ServiceState, replica: ReplicaState) -> str:
     return "running" if replica.revision == (state.proxy.get("routed") or state.stable) else "running, no traffic"
 
 
+def _cluster_lines(state: ServiceState) -> Iterator[str]:
+    proxy = state.proxy
+    if "namespace" in proxy:
+        yield f"  Namespace: {proxy['namespace']} (context {proxy['context']})"
+        yield f"  Traffic: {proxy['endpoints']} ready endpoints of {proxy['routed']}"
+    dark = [revision for revision in state.revisions if str(revision.state) == "dark"]
+    if dark:
+        yield f"  Dark: {', '.join(f'{one.id} ({one.replicas} pods)' for one in dark)}, without users"
+
+
 def _lines(state: ServiceState) -> Iterator[str]:
     from failback.cli.render.console import table
     from failback.cli.render.text import seconds, size
@@ -98,7 +136,9 @@ def _lines(state: ServiceState) -> Iterator[str]:
     else:
         mark = "✓" if proxy.get("running") and all(replica.running for replica in state.replicas) else "✗"
         yield f"{mark} {state.service}: {state.stable} is live at {state.address}"
-    if proxy.get("running"):
+    if state.target == "kubernetes":
+        yield from _cluster_lines(state)
+    elif proxy.get("running"):
         routed = proxy["routed"] or "nobody"
         count = f"{proxy['failed']:,} of {proxy['requests']:,} requests failed" if proxy["requests"] else "none came"
         counted = f"{count} since the proxy started"

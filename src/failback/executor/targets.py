@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
-from typing import Any
 
 from failback.executor.home import Home
 from failback.model.errors import NotPossibleHere
@@ -29,8 +27,9 @@ def open_target(home: Home, plan: Plan, redactor: Redactor) -> Target | None:
 def open_existing(home: Home, service: str) -> Target:
     """The target of a service that was deployed with this home. Raises UnknownService."""
     if home.is_on_cluster(service):
-        existing: Target = _cluster_target().existing(home.service(service), home.key_file, service, Redactor())
-        return existing
+        from failback.targets.kubernetes.target import KubernetesTarget
+
+        return KubernetesTarget.existing(home.service(service), home.key_file, service, Redactor())
     from failback.targets.local.target import LocalTarget
 
     return LocalTarget.existing(home.root, home.run_dir(), service, home.key_file, Redactor())
@@ -45,6 +44,7 @@ def _local(home: Home, plan: Plan, redactor: Redactor) -> Target:
 
 def _kubernetes(home: Home, plan: Plan, redactor: Redactor) -> Target:
     from failback.targets.kubernetes.site import Settings
+    from failback.targets.kubernetes.target import KubernetesTarget
 
     spec = plan.target
     if not isinstance(spec, KubernetesTargetSpec):
@@ -56,12 +56,7 @@ def _kubernetes(home: Home, plan: Plan, redactor: Redactor) -> Target:
         zero_downtime=plan.rollback_config.zero_downtime_required,
         strategy=plan.strategy,
     )
-    target: Target = _cluster_target()(home.service(plan.service), home.key_file, plan.service, settings, redactor)
-    return target
-
-
-def _cluster_target() -> Any:
-    return import_module("failback.targets.kubernetes.target").KubernetesTarget
+    return KubernetesTarget(home.service(plan.service), home.key_file, plan.service, settings, redactor)
 
 
 _KINDS: Mapping[str, Callable[[Home, Plan, Redactor], Target]] = {"local": _local, "kubernetes": _kubernetes}

@@ -17,6 +17,7 @@ from failback.model.release import Finding, Revision, ServiceState, TrafficCount
 from failback.model.snapshot import SnapshotContent
 from failback.targets.base import Action, Journal, ReleaseSpec
 from failback.targets.kubernetes import (
+    difference,
     evidence,
     former,
     keeping,
@@ -24,6 +25,7 @@ from failback.targets.kubernetes import (
     names,
     one_by_one,
     preflight,
+    pulling,
     recovery,
     rollout,
     stability,
@@ -31,6 +33,7 @@ from failback.targets.kubernetes import (
 from failback.targets.kubernetes.desired import Desired, Unit, desired_of
 from failback.targets.kubernetes.record import Record
 from failback.targets.kubernetes.site import Settings, Site
+from failback.targets.kubernetes.status import service_state
 from failback.targets.kubernetes.traffic import Traffic
 from failback.targets.kubernetes.watching import Judged, Watch
 
@@ -73,9 +76,7 @@ class KubernetesTarget:
         return said
 
     async def state(self) -> ServiceState:
-        judged = await self._judged()
-        stable = next((one.stable for one in judged if one.stable is not None), None)
-        return ServiceState(self._site.service, self.kind, self._site.cluster.server, stable)
+        return await service_state(self._site, self._units)
 
     async def preflight(self, release: ReleaseSpec) -> Sequence[Finding]:
         return await preflight.preflight(self._site, release, await self._desired(release))
@@ -83,7 +84,7 @@ class KubernetesTarget:
     async def difference(self, release: ReleaseSpec) -> str:
         if release.from_revision is not None:
             return f"back to revision {release.from_revision}\n"
-        return ""
+        return await difference.difference(self._site, await pulling.pinned(self._site, await self._desired(release)))
 
     async def snapshot(self) -> SnapshotContent:
         return await keeping.snapshot(self._site, self._units)
@@ -100,7 +101,7 @@ class KubernetesTarget:
         if known is not None:
             return rollout.as_revision(known)
         direct = release.from_revision is not None
-        desired = await self._desired(release)
+        desired = await pulling.pinned(self._site, await self._desired(release))
         self._units = desired.units
         return rollout.stage(self._site, desired, release.checks, execution_id, journal, direct=direct)
 

@@ -162,7 +162,7 @@ def test_the_message_shows_the_line_and_points_at_the_place(folder):
         (STEPS + "checks: {ready: {status: ok}}\n", "checks/ready/status", 5, "100 to 599"),
         (STEPS + "checks: [soak]\n", "checks", 5, "should be a mapping (key: value), got a list. Write {ready: ...}."),
         (STEPS + "checks:\n", "checks", 5, "got nothing"),
-        (STEPS + "strategy: rolling\n", "strategy", 5, "is reserved"),
+        (STEPS + "strategy: weighted\n", "strategy", 5, "should be dark, got weighted"),
         (STEPS + "auto_fix: propose\n", "auto_fix", 5, "is reserved"),
         (STEPS + "diagnosis: {try_fixes: true}\n", "diagnosis/try_fixes", 5, "is reserved"),
         (STEPS + "diagnosis: {llm: {enabled: true, address: 'http://a', model: b}}\n", "diagnosis/llm/enabled", 5, "is reserved"),

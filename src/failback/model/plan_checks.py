@@ -251,6 +251,19 @@ _NEEDED = (
 
 
 def _setting_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
+    strategy = data.get("strategy")
+    kinds = {_mapping(part.get("target")).get("kind") for _, part in service_parts(data)} - {None}
+    if strategy in ("rolling", "weighted") and "kubernetes" not in kinds:
+        yield Problem(
+            ("strategy",),
+            f"should be dark, got {strategy}: without a cluster nothing is scarce, and the proxy switches all at once.",
+        )
+    if strategy == "rolling" and _on(_mapping(data.get("rollback_config")).get("zero_downtime_required", True)):
+        yield Problem(
+            ("strategy",),
+            "is rolling, which cannot keep every request, and `rollback_config/zero_downtime_required` is true. "
+            "Write one of them otherwise.",
+        )
     for path, key, what in _NEEDED:
         part: Any = data
         for name in path:
@@ -282,7 +295,6 @@ def _is(*words: str) -> Callable[[Any], bool]:
 
 NOT_YET: tuple[NotYet, ...] = (
     NotYet(("services",), bool, "this version deploys one service a plan. Write `service`, `target` and `release`."),
-    NotYet(("strategy",), _is("rolling", "weighted"), "this version knows the strategy dark alone. Leave it out."),
     NotYet(("diagnosis", "try_fixes"), _on, "this version recommends fixes and does not try them. Leave it out."),
     NotYet(("diagnosis", "llm", "enabled"), _on, "this version asks no language model. Leave it out."),
     NotYet(("auto_fix",), _is("propose"), "this version makes no commits. Leave it out."),

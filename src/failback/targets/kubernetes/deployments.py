@@ -15,7 +15,7 @@ from typing import Any
 
 from failback.model.errors import ReleaseError, TargetUnavailable
 from failback.targets.base import Action, Journal
-from failback.targets.kubernetes import configs, names, routing
+from failback.targets.kubernetes import configs, names, rolling, routing
 from failback.targets.kubernetes.cluster import Patch
 from failback.targets.kubernetes.desired import Unit
 from failback.targets.kubernetes.kinds import Object, labels_of
@@ -48,10 +48,10 @@ async def launch(site: Site, unit: Unit, staged: Staged, live: Object, journal: 
         record = await _new_record(site, unit, staged, live)
     if record.stable is None:
         raise TargetUnavailable(f"{unit.told} has no ReplicaSet of its own template: it is not settled.")
-    for service in unit.services:
+    for service in unit.services if rolling.pins_of(record) else ():
         if await site.cluster.get("Service", service) is not None:
             with journal.intent("service.pin", service=service, to=record.stable):
-                await routing.pin(site, service, staged.execution, {POD_HASH: record.stable})
+                await routing.pin(site, service, staged.execution, rolling.pins_of(record))
     template = (await merged(site, unit, staged, live))["spec"]["template"]
     with journal.intent("workload.launch", workload=unit.told):
         live = await site.change(unit.kind, unit.name, lambda current: _launch_patch(current, record, template, site))
@@ -75,6 +75,7 @@ async def _new_record(site: Site, unit: Unit, staged: Staged, live: Object) -> R
         services=unit.services,
         plan_service=site.service,
         launched_at=time.time(),
+        way=staged.ways.get(unit.told, rolling.DARK),
     )
 
 
@@ -105,19 +106,13 @@ def scaled_by_others(live: Object) -> bool:
 
 def _launch_patch(current: Object, record: Record, template: Any, site: Site) -> Patch:
     """Template, temporary fields and their record: one write, so that none is ever without the other."""
-    if record_of(current) is not None and current["spec"].get("minReadySeconds") == NEVER_AVAILABLE_S:
+    if record_of(current) is not None:
         return []
     return [
         *annotate(current, {RECORD: record.text()}),
         *label(current, {ROLLOUT_OF: site.service}),
         *set_field(current, ("spec", "template"), template),
-        *set_field(current, ("spec", "minReadySeconds"), NEVER_AVAILABLE_S),
-        *set_field(current, ("spec", "progressDeadlineSeconds"), NO_DEADLINE_S),
-        *set_field(
-            current,
-            ("spec", "strategy"),
-            {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}},
-        ),
+        *rolling.temporary_fields(current, record.way, NEVER_AVAILABLE_S, NO_DEADLINE_S),
     ]
 
 

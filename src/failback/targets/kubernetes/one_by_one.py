@@ -14,7 +14,7 @@ from typing import Any
 
 from failback.model.errors import ReleaseError, TargetUnavailable
 from failback.targets.base import Action, Journal
-from failback.targets.kubernetes import deployments, names, routing
+from failback.targets.kubernetes import deployments, names, rolling, routing
 from failback.targets.kubernetes.cluster import Patch
 from failback.targets.kubernetes.desired import Unit
 from failback.targets.kubernetes.failures import NotFound
@@ -54,7 +54,7 @@ async def launch(site: Site, unit: Unit, staged: Staged, live: Object, journal: 
         with journal.intent("service.pin", service=service, to=f"{SERVING}={site.service}"):
             await routing.pin(site, service, staged.execution, {SERVING: site.service})
     merged = await deployments.merged(site, unit, staged, live)
-    strategy = {"type": "OnDelete"} if unit.kind == "DaemonSet" else _partition(_count(live))
+    strategy = {"type": "OnDelete"} if unit.kind == "DaemonSet" else _partition(count(live))
     with journal.intent("workload.launch", workload=unit.told):
         live = await site.change(
             unit.kind,
@@ -203,7 +203,7 @@ async def restore(site: Site, unit: Unit, live: Object, record: Record, journal:
         if SERVING in labels_of(pod):
             await _are_ready(site, live, stable, await _serve_all(site, live, stable) + 1)
             await _serve_all(site, live, stable)
-    ready = await _are_ready(site, live, stable, _count(live))
+    ready = await _are_ready(site, live, stable, count(live))
     serving = await _serve_all(site, live, stable)
     actions.append(Action(f"{serving} pods of {stable} are ready", ok=ready))
     return actions
@@ -370,8 +370,10 @@ def _ordinal(name: str) -> tuple[int, str]:
 
 async def judged_count(site: Site, live: Object, new: str, record: Record | None) -> int:
     """How many pods of the new revision there should be at this moment."""
-    if live["kind"] == "Deployment" or record is None or record.moment is not Moment.DARK:
-        return _count(live)
+    if record is None or record.stable is None or record.moment is Moment.FINISHING or record.way == rolling.OWN:
+        return count(live)
+    if live["kind"] == "Deployment":
+        return 1 if record.way == rolling.ROLLING else count(live)
     return max(1, len(await _pods(site, live, new)))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from failback.model.release import Finding
+from failback.targets.kubernetes import rolling
 from failback.targets.kubernetes.desired import Unit
 from failback.targets.kubernetes.kinds import Object, labels_of
 from failback.targets.kubernetes.preflight_rules import refused
@@ -66,8 +67,10 @@ def _quotas(scene: Scene, needed: Sequence[tuple[Unit, Object, int]]) -> Iterato
             )
             remedy = f"Raise the quota {name}, or scale down first; the room is needed only during the rollout."
             for unit, _, count in needed:
-                if count:
+                if count and scene.live.get(unit.told) is None:
                     yield Finding("error", unit.told, message, remedy, blocking=True)
+                elif count:
+                    yield refused(scene, unit, message, remedy, rolling.ROLLING)
 
 
 def _nodes(scene: Scene, needed: Sequence[tuple[Unit, Object, int]]) -> Iterator[Finding]:
@@ -109,7 +112,7 @@ def _short(scene: Scene, unit: Unit, message: str, remedy: str, *, sure: bool = 
         return Finding("warning", unit.told, f"{message}; pods of lower priority may have to leave", remedy)
     if scene.live.get(unit.told) is None:
         return Finding("error", unit.told, message, remedy, blocking=True)
-    return refused(scene, unit, message, remedy)
+    return refused(scene, unit, message, remedy, rolling.ROLLING)
 
 
 _ADDED_BY = (

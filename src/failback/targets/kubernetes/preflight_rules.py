@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from failback.model.release import Finding
+from failback.targets.kubernetes import rolling
 from failback.targets.kubernetes.backed_up import scales
 from failback.targets.kubernetes.desired import Unit, references, selects
 from failback.targets.kubernetes.kinds import Object, annotations_of, labels_of
@@ -20,10 +21,11 @@ from failback.targets.kubernetes.settling import unsettled
 Rule = Callable[[Scene, Unit], Iterator[Finding]]
 
 
-def refused(scene: Scene, unit: Unit, message: str, remedy: str) -> Finding:
-    """Blocks where zero downtime is demanded; else a warning."""
+def refused(scene: Scene, unit: Unit, message: str, remedy: str, way: str = "") -> Finding:
+    """Blocks where zero downtime is demanded; else a warning. `way`: how its pods are exchanged then (rolling.py)."""
     if not scene.zero_downtime:
-        return Finding("warning", unit.told, f"{message}: requests may be lost", remedy)
+        detail = {"way": way} if way and unit.kind == "Deployment" else {}
+        return Finding("warning", unit.told, f"{message}: requests may be lost", remedy, detail=detail)
     or_else = f"{remedy} Or accept the loss: rollback_config: {{zero_downtime_required: false}}."
     return Finding("error", unit.told, f"zero downtime cannot be kept: {message}", or_else, True, {"refused": True})
 
@@ -107,7 +109,7 @@ def runs_twice(scene: Scene, unit: Unit) -> Iterator[Finding]:
     pod = scene.template(unit)["spec"]
     if unit.kind == "Deployment" and (wanted["spec"].get("strategy") or {}).get("type") == "Recreate":
         message = "its strategy is Recreate: the manifest says that two revisions may not run at once"
-        yield refused(scene, unit, message, "If they may, write strategy: {type: RollingUpdate}.")
+        yield refused(scene, unit, message, "If they may, write strategy: {type: RollingUpdate}.", rolling.OWN)
     if unit.kind == "StatefulSet" and int(wanted["spec"].get("replicas", 1)) < 2:
         yield refused(scene, unit, "it is a StatefulSet of one replica, which is stopped before the new one starts",
                       "Give it two replicas.")  # fmt: skip
@@ -116,7 +118,7 @@ def runs_twice(scene: Scene, unit: Unit) -> Iterator[Finding]:
         yield blocking(unit, message, "Write updateStrategy: {type: RollingUpdate}.")
     if pod.get("hostNetwork"):
         yield refused(scene, unit, "its pods use the network of their node (hostNetwork), so two revisions would want "
-                      "the same port", "Use the pod's own network and a Service.")  # fmt: skip
+                      "the same port", "Use the pod's own network and a Service.", rolling.OWN)  # fmt: skip
     ports = sorted(
         {
             port["hostPort"]
@@ -129,7 +131,7 @@ def runs_twice(scene: Scene, unit: Unit) -> Iterator[Finding]:
         message = (
             f"its pods take port {', '.join(map(str, ports))} of their node (hostPort), which one pod alone can have"
         )
-        yield refused(scene, unit, message, "Take out hostPort and use a Service.")
+        yield refused(scene, unit, message, "Take out hostPort and use a Service.", rolling.OWN)
     if unit.kind == "Deployment":
         yield from _volumes(scene, unit, pod)
 
@@ -144,7 +146,8 @@ def _volumes(scene: Scene, unit: Unit, pod: Object) -> Iterator[Finding]:
         modes = set(((claim or {}).get("spec") or {}).get("accessModes") or ())
         if claim is not None and modes and not modes & {"ReadWriteMany", "ReadOnlyMany"}:
             message = f"its volume {name} ({', '.join(sorted(modes))}) is held by the stable pods"
-            yield refused(scene, unit, message, "Use a ReadWriteMany volume, or a StatefulSet with a volume a pod.")
+            remedy = "Use a ReadWriteMany volume, or a StatefulSet with a volume a pod."
+            yield refused(scene, unit, message, remedy, rolling.OWN)
 
 
 # -- how users reach it ------------------------------------------------------------------------------------------------

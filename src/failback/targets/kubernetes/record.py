@@ -53,6 +53,7 @@ class Record:
     plan_service: str = ""
     launched_at: float = 0.0  # unix seconds
     switched_at: float | None = None
+    way: str = "dark"  # how the pods are exchanged: rolling.DARK, ROLLING, OWN
     version: int = RECORD_VERSION
 
     def text(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from failback.model.errors import ReleaseError
 from failback.model.release import Revision, RevisionState
 from failback.targets.base import Action, Journal
-from failback.targets.kubernetes import configs, deployments, jobs, names, one_by_one, routes, routing
+from failback.targets.kubernetes import configs, deployments, jobs, names, one_by_one, rolling, routes, routing
 from failback.targets.kubernetes.desired import Desired, Unit
 from failback.targets.kubernetes.kinds import Object, annotations_of, labels_of, told
 from failback.targets.kubernetes.record import (
@@ -27,6 +27,8 @@ from failback.targets.kubernetes.record import (
 )
 from failback.targets.kubernetes.site import Site, Staged
 
+_NO_RECORD = Record(execution="", revision="", moment=Moment.DARK, stable=None)
+
 
 def stage(
     site: Site,
@@ -36,11 +38,12 @@ def stage(
     journal: Journal,
     *,
     direct: bool = False,
+    ways: Mapping[str, str] | None = None,
 ) -> Revision:
     """Keeps what will be rolled out; the same execution gets the same revision again."""
     digest = desired.digest()
     name = f"rev-{hashlib.sha256(f'{digest} {execution_id}'.encode()).hexdigest()[:10]}"
-    staged = Staged(name, execution_id, digest, desired, dict(checks), time.time(), direct)
+    staged = Staged(name, execution_id, digest, desired, dict(checks), time.time(), dict(ways or {}), direct)
     with journal.intent("revision.stage", revision=name, digest=digest):
         site.keep_staged(staged)
         site.remember(desired.units)
@@ -129,7 +132,8 @@ async def cut_over(site: Site, staged: Staged, journal: Journal) -> None:
         live, record = await _under_way(site, unit)
         if unit.kind == "Deployment":
             new = await names.hash_when_there(site, live)
-            await deployments.enough_ready(site, live, new, record.stable)
+            if record.way == rolling.DARK:
+                await deployments.enough_ready(site, live, new, record.stable)
         else:
             await one_by_one.serve_first(site, unit, staged, journal)
     for unit in staged.desired.units:
@@ -185,7 +189,9 @@ async def extend(site: Site, staged: Staged, journal: Journal) -> None:
     """The rest of the users, where the cut-over gave the new revision a share of them. Raises ReleaseError."""
     for unit in staged.desired.units:
         live, record = await _under_way(site, unit)
-        if unit.kind == "Deployment" and site.settings.strategy == "weighted":
+        if unit.kind == "Deployment" and record.way != rolling.DARK and record.stable is not None:
+            await rolling.follow(site, unit, staged, record, journal)
+        elif unit.kind == "Deployment" and site.settings.strategy == "weighted":
             # By the Service first: then both ways lead to the new pods, and the route can be the user's own again.
             await _switch(site, unit, staged, live, journal)
             for name in unit.services:
@@ -197,6 +203,7 @@ async def extend(site: Site, staged: Staged, journal: Journal) -> None:
 
 async def _switch(site: Site, unit: Unit, staged: Staged, live: Object, journal: Journal) -> None:
     new = await names.hash_when_there(site, live)
+    dark = (record_of(live) or _NO_RECORD).way == rolling.DARK
     for name in unit.services:
         wanted = staged.desired.service(name)
         current = await site.cluster.get("Service", name)
@@ -204,9 +211,13 @@ async def _switch(site: Site, unit: Unit, staged: Staged, live: Object, journal:
             with journal.intent("service.create", service=name):
                 await create_service(site, wanted, staged.execution)
             continue
+        if routing.service_record(current) is None:
+            continue  # never pinned: users are on whatever is ready
         base, ports = await service_as_wanted(site, name, wanted)
-        with journal.intent("traffic.switch", service=name, to=new):
-            await routing.switch(site, name, {**base, names.POD_HASH: new}, ports)
+        with journal.intent("traffic.switch", service=name, to=new if dark else "both"):
+            await routing.switch(site, name, {**base, names.POD_HASH: new} if dark else base, ports)
+    if not dark:
+        return
     pinned = [name for name in unit.services if routing.service_record(await site.cluster.get("Service", name))]
     routing.must_hold(await routing.confirmed(site, pinned, names.POD_HASH, new, 1), f"{unit.told} was not switched")
 

@@ -42,6 +42,7 @@ class Staged:
     desired: Desired
     checks: Mapping[str, Any]
     created_at: float
+    ways: Mapping[str, str] = field(default_factory=dict)  # "Deployment/web" -> rolling.ROLLING and the like
     direct: bool = False  # a former revision: its template goes in as it is, and no manifest is applied
 
 

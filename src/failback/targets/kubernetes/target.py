@@ -27,6 +27,7 @@ from failback.targets.kubernetes import (
     preflight,
     pulling,
     recovery,
+    rolling,
     rollout,
     stability,
 )
@@ -51,6 +52,7 @@ class KubernetesTarget:
         self._traffic: Traffic | None = None
         self._baseline: Mapping[str, Any] = {}
         self._checks: Mapping[str, Any] = {}
+        self._ways: dict[str, str] = {}
 
     @classmethod
     def existing(cls, folder: Path, key_file: Path, service: str, redactor: Redactor) -> KubernetesTarget:
@@ -71,7 +73,7 @@ class KubernetesTarget:
 
     async def repair(self, journal: Journal) -> Sequence[str]:
         said = await recovery.repair(self._site, journal)
-        self._baseline = await stability.baseline(self._site, await self._judged(), self._checks)
+        self._baseline = await stability.baseline(self._site, await self._judged(whole=True), self._checks)
         self._site.keep("baseline.json", dict(self._baseline))
         return said
 
@@ -79,7 +81,10 @@ class KubernetesTarget:
         return await service_state(self._site, self._units)
 
     async def preflight(self, release: ReleaseSpec) -> Sequence[Finding]:
-        return await preflight.preflight(self._site, release, await self._desired(release))
+        findings = await preflight.preflight(self._site, release, await self._desired(release))
+        # What preflight has found unable to run twice is exchanged in another way, which it has warned of.
+        self._ways = {one.subject: str(one.detail["way"]) for one in findings if one.detail.get("way")}
+        return findings
 
     async def difference(self, release: ReleaseSpec) -> str:
         if release.from_revision is not None:
@@ -103,7 +108,14 @@ class KubernetesTarget:
         direct = release.from_revision is not None
         desired = await pulling.pinned(self._site, await self._desired(release))
         self._units = desired.units
-        return rollout.stage(self._site, desired, release.checks, execution_id, journal, direct=direct)
+        return rollout.stage(
+            self._site, desired, release.checks, execution_id, journal, direct=direct, ways=self._chosen_ways(desired)
+        )
+
+    def _chosen_ways(self, desired: Desired) -> dict[str, str]:
+        if self._site.settings.strategy != "rolling":
+            return dict(self._ways)
+        return {unit.told: rolling.ROLLING for unit in desired.units if unit.kind == "Deployment"} | self._ways
 
     async def launch(self, revision: Revision, journal: Journal) -> None:
         await rollout.launch(self._site, self._site.need_staged(revision.id), journal)
@@ -146,7 +158,7 @@ class KubernetesTarget:
         before = self._baseline or self._site.kept("baseline.json")
         staged = self._site.staged(failed.id) if failed is not None else None
         checks = staged.checks if staged is not None else self._checks
-        return await stability.verify_stable(self._site, await self._judged(), before, checks)
+        return await stability.verify_stable(self._site, await self._judged(whole=True), before, checks)
 
     async def evidence(self, failed: Revision | None) -> Evidence:
         if failed is not None:
@@ -219,8 +231,9 @@ class KubernetesTarget:
         found = await asyncio.gather(*(self._site.record(unit) for unit in self._units))
         return {unit: record for unit, (_, record) in zip(self._units, found, strict=True) if record is not None}
 
-    async def _judged(self, failed: Revision | None = None) -> list[Judged]:
-        """Each workload with the hashes of its new and its stable revision, as they are at this moment."""
+    async def _judged(self, failed: Revision | None = None, *, whole: bool = False) -> list[Judged]:
+        """Each workload with the hashes of its new and its stable revision, as they are at this moment. `whole`: all of
+        its pods count, not those alone that are new by now."""
         if failed is not None:
             self._units_of(failed)
         judged = []
@@ -237,7 +250,9 @@ class KubernetesTarget:
                     label=names.hash_label(unit.kind),
                     hash=new or "",
                     stable=stable,
-                    replicas=await one_by_one.judged_count(self._site, live, new or "", record),
+                    replicas=one_by_one.count(live)
+                    if whole
+                    else await one_by_one.judged_count(self._site, live, new or "", record),
                     services=unit.services,
                 )
             )

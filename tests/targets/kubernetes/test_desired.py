@@ -69,7 +69,7 @@ def test_configuration_is_part_of_the_revision() -> None:
 
 
 def test_every_way_to_name_configuration_follows() -> None:
-    """Volumes, projected volumes, variables, init containers: each names the version, and only what is in the release."""
+    """Volumes, variables, init containers: each names the version, and only of what is in the release."""
     pod: dict[str, Any] = {
         "initContainers": [
             {"name": "i", "env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "web", "key": "KEY"}}}]}

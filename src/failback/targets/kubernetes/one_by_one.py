@@ -377,7 +377,8 @@ async def judged_count(site: Site, live: Object, new: str, record: Record | None
     return max(1, len(await _pods(site, live, new)))
 
 
-def _count(live: Object) -> int:
+def count(live: Object) -> int:
+    """How many pods the workload is to have."""
     if live["kind"] == "DaemonSet":
         return int((live.get("status") or {}).get("desiredNumberScheduled") or 0)
     return int(live["spec"].get("replicas", 1))

@@ -33,6 +33,7 @@ TOKEN_AWAY = (
     RESOLVE + 'failed to authorize: failed to fetch anonymous token: Get "https://auth.example/token": '
     "dial tcp: lookup auth.example on 10.96.0.10:53: i/o timeout"
 )
+NO_NAME = 'failed to parse image reference "UPPER/case:1": invalid reference format: repository name must be lowercase'
 PLATFORM = 'failed to pull and unpack image "reg.example/web:9": no match for platform in manifest: not found'
 UNTRUSTED = (
     RESOLVE + 'failed to do request: Head "https://reg.example/v2/": tls: failed to verify certificate: '
@@ -44,6 +45,9 @@ pulling = waiting("ErrImagePull", NOT_FOUND)
 backing_off = waiting("ImagePullBackOff", BACK_OFF)
 
 FIRES = (
+    fires(
+        "image-name-invalid", view(waiting("ErrImagePull", NO_NAME), GOOD), "containerd's words for a name that is none"
+    ),
     fires("image-not-found", view(pulling, GOOD), "the first error already says that there is no such tag"),
     fires(
         "image-not-found",

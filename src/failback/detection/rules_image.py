@@ -17,6 +17,7 @@ _IO = re.compile(r"\bi/o\b")
 KINDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (kind, re.compile(pattern, re.IGNORECASE))
     for kind, pattern in (
+        ("invalid", r"invalid reference format|failed to parse image reference|couldn't parse image"),
         ("platform", r"no match for platform|no matching manifest|does not match the specified platform"),
         ("untrusted", r"x509:|certificate (?:signed by|has expired|is valid for)|HTTP response to HTTPS client"),
         (
@@ -37,7 +38,7 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 
 
 def kind_of(message: str) -> str:
-    """ "platform", "untrusted", "unavailable", "denied", "not-found", or "" where the text says none of these."""
+    """The kind of a pull error, a name of `KINDS`; "" where the text says none of these."""
     text = _NAMES.sub(" ", _IO.sub("io", message))
     return next((kind for kind, pattern in KINDS if pattern.search(text)), "")
 
@@ -80,6 +81,9 @@ def registry_unavailable(view: View, limits: Limits) -> Finding | None:
 def refused_by_kubelet(view: View, limits: Limits) -> Finding | None:
     for replica, waiting in waits(view, "InvalidImageName", "ErrImageNeverPull", "SignatureValidationFailed"):
         return Finding(f"{replica.name}: {short(waiting.message or waiting.reason)}", (told_waiting(replica, waiting),))
+    for replica, kind, fact in _errors(view):
+        if kind == "invalid":
+            return Finding(f"{replica.name}: its image has no valid name: {short(fact)}", (fact,))
     return None
 
 
@@ -95,7 +99,8 @@ RULES = (
         "image-name-invalid",
         refused_by_kubelet,
         why="the kubelet refuses the image by its name, policy or signature, and asks no registry for it",
-        source="containerStatuses state.waiting.reason InvalidImageName, ErrImageNeverPull, SignatureValidationFailed",
+        source="containerStatuses state.waiting.reason InvalidImageName, ErrImageNeverPull, SignatureValidationFailed; "
+        "containerd: 'invalid reference format'",
     ),
     failed(
         "image-wrong-platform",

@@ -45,8 +45,8 @@ def cured_by_restart(replica: ReplicaView) -> bool:
 
 
 def has_begun(replica: ReplicaView) -> bool:
-    """Its own code has run at some time; before that it waits for the infrastructure."""
-    return replica.running or bool(replica.exits) or replica.ready_at_s is not None
+    """Its own code has run at some time; before that it waits for the infrastructure, or for its init containers."""
+    return replica.running or any(not end.init for end in replica.exits) or replica.ready_at_s is not None
 
 
 def awaits_infrastructure(view: View, replica: ReplicaView) -> bool:

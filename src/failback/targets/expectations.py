@@ -11,6 +11,7 @@ from failback.model.evidence import ProbeResult
 BODY_HEAD_CHARS = 400
 READY_S_MAX = 5.0  # a ready check that takes longer is no answer
 SMOKE_S_MAX = 30.0
+REFUSED = "connection refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,22 @@ def judge_ready(replica: str, ready: Mapping[str, Any], answer: Answer) -> Probe
         expected=f"status {_either(wanted)}" if wanted else "status 200 to 399",
         passed=good,
         error=answer.error,
+        kind="ready",
+    )
+
+
+def judge_listening(replica: str, ready: Mapping[str, Any], answer: Answer) -> ProbeResult:
+    """Whether anybody is there at all, whatever it says; one that speaks no HTTP is."""
+    error = answer.error or ""
+    away = answer.status is None and error.startswith((REFUSED, "no answer within", "OSError", "TimeoutError", "dial "))
+    return ProbeResult(
+        replica=replica,
+        path=str(ready.get("path") or "/"),
+        status=answer.status,
+        duration_ms=round(answer.took_ms, 1),
+        expected="any answer",
+        passed=not away,
+        error=answer.error if away else None,
         kind="ready",
     )
 

@@ -25,6 +25,7 @@ _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _ANSWER_S_MAX = 15.0
 _CHANGES_MAX = 20
 _LOG_LINE_MAX = 64 * 1024
+_LOG_PIECE = 16 * 1024  # how long a line of a log file is at most; a longer one is kept in pieces
 _APPLY = "application/apply-patch+yaml"
 _JSON_PATCH = "application/json-patch+json"
 _MERGE_PATCH = "application/merge-patch+json"
@@ -75,18 +76,23 @@ class Cluster:
         self, pod: str, container: str, *, previous: bool = False, tail_bytes: int = 65536, since_s: int | None = None
     ) -> str:
         """The end of one container's log; "" where there is none (never started, or cleaned away)."""
+        place = await self.path("Pod", pod, "log")
         parameters: dict[str, Any] = {"container": container, "limitBytes": tail_bytes * 16, "tailLines": 2000}
         if previous:
             parameters["previous"] = "true"
         if since_s is not None:
             parameters["sinceSeconds"] = since_s
         try:
-            response = await self._send("GET", await self.path("Pod", pod, "log"), parameters, kind="log")
+            content = bytes((await self._send("GET", place, parameters, kind="log")).content)
+            if len(content) >= tail_bytes * 16:
+                # The limit counts from the first of these lines on: of long ones it has cut off the end.
+                fewer = {**parameters, "tailLines": max(1, tail_bytes // _LOG_PIECE)}
+                content = bytes((await self._send("GET", place, fewer, kind="log")).content)
         except TargetUnavailable:
             raise
         except Exception:  # noqa: BLE001 - "container is waiting to start", "not found": there is no log
             return ""
-        return bytes(response.content)[-tail_bytes:].decode("utf-8", "replace")
+        return content[-tail_bytes:].decode("utf-8", "replace")
 
     async def follow(self, pod: str, container: str, *, since_s: int | None = None) -> AsyncGenerator[bytes, None]:
         """The lines of a container's log as they come; ends with the container. Longer lines come in pieces."""

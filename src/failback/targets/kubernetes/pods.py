@@ -99,6 +99,11 @@ def main_container(pod: Object) -> str:
     return str(named) if named in names else (names[0] if names else "")
 
 
+def has_readiness_probe(pod: Object) -> bool:
+    """Without one a pod counts as ready from its start on."""
+    return any(one.get("readinessProbe") for one in (pod.get("spec") or {}).get("containers") or ())
+
+
 def is_running(pod: Object) -> bool:
     """All its own containers run."""
     states = [status.get("state") or {} for status, init in containers(pod) if not init]
@@ -232,14 +237,14 @@ def port_of(pod: Object, services: Sequence[Object]) -> Port | None:
         ports = [one for one in (service.get("spec") or {}).get("ports") or () if one.get("protocol", "TCP") == "TCP"]
         ports.sort(key=lambda one: not str(one.get("appProtocol") or one.get("name") or "").startswith(_HTTP_NAMES))
         for port in ports:
-            number = _number(pod, port.get("targetPort", port.get("port")))
+            number = port_number(pod, port.get("targetPort", port.get("port")))
             if number is not None:
                 word = str(port.get("appProtocol") or port.get("name") or "")
                 return Port(number, word.startswith("https") or port.get("port") == 443)
     for container in (pod.get("spec") or {}).get("containers") or ():
         for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
             http = (container.get(probe) or {}).get("httpGet")
-            number = _number(pod, http.get("port")) if http else None
+            number = port_number(pod, http.get("port")) if http else None
             if http and number is not None:
                 return Port(number, http.get("scheme") == "HTTPS")
     for container in (pod.get("spec") or {}).get("containers") or ():
@@ -249,7 +254,8 @@ def port_of(pod: Object, services: Sequence[Object]) -> Port | None:
     return None
 
 
-def _number(pod: Object, port: Any) -> int | None:
+def port_number(pod: Object, port: Any) -> int | None:
+    """A port by its number, or by the name that a container of the pod gives it."""
     if isinstance(port, int):
         return port
     for container in (pod.get("spec") or {}).get("containers") or ():

@@ -14,14 +14,17 @@ from failback.model.evidence import ProbeResult
 from failback.model.observation import RequestCounts, TrafficView
 from failback.targets.expectations import (
     Question,
+    judge_listening,
     judge_ready,
     judge_smoke,
     ready_question,
     smoke_question,
 )
 from failback.targets.kubernetes.kinds import Object
+from failback.targets.kubernetes.liveness import liveness
 from failback.targets.kubernetes.nodes import Nodes
-from failback.targets.kubernetes.reaching import Reach, Way
+from failback.targets.kubernetes.pods import has_readiness_probe
+from failback.targets.kubernetes.reaching import NO_PORT, Reach, Way
 
 _READY_PAUSE_S = (0.02, 0.05, 0.1, 0.2)
 _READY_AGAIN_S = 0.5
@@ -150,13 +153,15 @@ class Prober:
             self._ring()
 
     async def _check(self, pod: Object) -> ProbeResult | None:
-        """Our own ready check, where the plan spells one out; None where the pod's condition alone decides."""
-        if not self._own_check:
+        """Our own ready check, where the plan spells one out, or where the pod has no probe: Kubernetes then calls it
+        ready before it listens. None where the pod's condition alone decides."""
+        if not self._own_check and has_readiness_probe(pod):
             return None
         answer = await _whole(self._reach.ask(pod, ready_question(self._ready)))
-        if self._reach.way is Way.NONE:
+        if self._reach.way is Way.NONE or answer.error == NO_PORT:
             return None
-        result = judge_ready(pod["metadata"]["name"], self._ready, answer)
+        judge = judge_ready if self._own_check else judge_listening
+        result = judge(pod["metadata"]["name"], self._ready, answer)
         self._keep(pod["metadata"]["name"], result)
         return result
 
@@ -196,6 +201,9 @@ class Prober:
                     break
                 await asyncio.sleep(_SMOKE_AGAIN_S)
                 await one(check)
+        for answer in await liveness(self._reach, asked.pod):
+            asked.smoke.append(answer)
+            self._keep(answer.replica, answer)
         asked.smoke_done = True
         self._ring()
 

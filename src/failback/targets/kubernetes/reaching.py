@@ -29,6 +29,7 @@ _AT_ONCE = 8
 _USUAL_OF = 5
 _BODY_CHARS_MAX = 256 * 1024
 _SAFE = ("GET", "HEAD", "OPTIONS")
+NO_PORT = "no port: neither a Service nor a probe nor the pod itself names one"
 NO_WAY = (
     "nobody can ask it: its address is not reachable from here, and this account may not use pods/proxy. Allow "
     "`get` on `pods/proxy`, or run failback inside the cluster"
@@ -55,16 +56,16 @@ class Reach:
     def port(self, pod: Object) -> Port | None:
         return port_of(pod, self.services)
 
-    async def ask(self, pod: Object, question: Question) -> Answer:
+    async def ask(self, pod: Object, question: Question, port: Port | None = None) -> Answer:
         """What the pod answers. Raises TargetUnavailable where the API server, which stands between, does not."""
-        port = self.port(pod)
+        port = port or self.port(pod)
         if port is None:
-            return Answer(None, error="no port: neither a Service nor a probe nor the pod itself names one")
-        await self._decide(pod, port)
-        if self.way is Way.NONE:
+            return Answer(None, error=NO_PORT)
+        way = self.way or await self._decide(pod, port)
+        if way is Way.NONE:
             return Answer(None, error=NO_WAY)
         async with self._gate:
-            if self.way is Way.DIRECT:
+            if way is Way.DIRECT:
                 return await ask(_address(pod), port.number, question, _unverified() if port.tls else None)
             return await self._through(pod, port, question)
 
@@ -81,26 +82,28 @@ class Reach:
             self._usual[key] = took[_USUAL_OF // 2]
         return self._usual[key]
 
-    async def _decide(self, pod: Object, port: Port) -> None:
+    async def _decide(self, pod: Object, port: Port) -> Way:
+        """The way for this request, and for all further ones where it is certain: a pod that refuses for the moment
+        has not shown whether its address is the right one."""
         async with self._deciding:
             if self.way is not None:
-                return
+                return self.way
             if not _address(pod):
                 raise TargetUnavailable("The pod has no address yet.")
             connects = await _connects(_address(pod), port.number)
             if connects is not None and _IN_CLUSTER.exists():
                 self.way = Way.DIRECT
-                return
-            if not await self._cluster.can("get", "Pod", sub="proxy"):
+            elif not await self._cluster.can("get", "Pod", sub="proxy"):
                 self.way = Way.NONE if connects is None else Way.DIRECT
-                return
-            self.way = Way.PROXY
-            if connects:
+            elif connects is None:
+                self.way = Way.PROXY
+            elif connects:
                 question = Question("/", headers={"Host": "127.0.0.1"}, timeout_s=READY_S_MAX)
                 here = ask(_address(pod), port.number, question, _unverified() if port.tls else None)
                 direct, proxied = await asyncio.gather(here, self._through(pod, port, question))
-                if direct.status is not None and direct.status == proxied.status:
-                    self.way = Way.DIRECT
+                same = direct.status is not None and direct.status == proxied.status
+                self.way = Way.DIRECT if same else Way.PROXY
+            return self.way or Way.PROXY
 
     async def _through(self, pod: Object, port: Port, question: Question) -> Answer:
         import httpx2

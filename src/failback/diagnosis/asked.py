@@ -239,6 +239,7 @@ def listeners(scene: Scene) -> tuple[Listener, ...]:
             match = _LISTENS.search(line)
             if (
                 match
+                and not line.lstrip().startswith(("at ", "File ", "from "))  # "(/app/server.js:4:16)"
                 and not _NO_LISTEN.search(line)
                 and 0 < int(match.group("port")) <= 65535
                 and document.level(index) not in ("ERROR", "FATAL")

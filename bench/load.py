@@ -30,8 +30,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"bench.load: {wrong}", file=sys.stderr)
         return 2
     used = resource.getrusage(resource.RUSAGE_SELF)
+    memory = round(used.ru_maxrss / (1024 if sys.platform == "linux" else 1024 * 1024), 1)
     cpu = (used.ru_utime + used.ru_stime) / max(report.seconds, 0.001)
-    print(json.dumps(report.as_dict() | {"cpu_share": round(cpu, 3)}) if options.json else _text(report, cpu))
+    print(
+        json.dumps(report.as_dict() | {"cpu_share": round(cpu, 3), "memory_mib": memory})
+        if options.json
+        else _text(report, cpu)
+    )
     return 1 if report.failed else 0
 
 

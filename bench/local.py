@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import statistics
@@ -43,10 +44,13 @@ def _drill() -> Iterator[Row]:
         here.release(2, exit_at_start=True)
         bad = _loaded(here, here.deploy)
         here.release(3)
-        good = _loaded(here, here.deploy)
+        with RunningLoad(here.url, RATE_PER_S / 4, keep_alive=True) as kept:
+            good = _loaded(here, here.deploy)
+            kept_seen = kept.stop()
     yield Row("control run, 200 requests/s, new connections", "0 failed", _count(control), control["failed"] == 0)
     yield Row("bad release", "0 failed", _count(bad), bad["failed"] == 0)
     yield Row("good release", "0 failed", _count(good), good["failed"] == 0)
+    yield Row("  and on connections kept alive", "0 failed", _count(kept_seen), kept_seen["failed"] == 0)
 
 
 def _crash() -> Iterator[Row]:
@@ -116,7 +120,16 @@ def _backup() -> Iterator[Row]:
         for number in range(2, 6):
             here.release(number)
             took.append(here.deploy()["backup"]["duration_s"])
+        snapshot = json.loads(here.command("backups", "list", "--json").stdout)[0]["id"]
+        restored = []
+        for _ in range(3):
+            began = time.monotonic()
+            done = here.command("backups", "restore", snapshot, "--yes")
+            if done.returncode != 0:
+                raise RuntimeError(f"the snapshot was not restored: {done.stderr[-400:]}")
+            restored.append(time.monotonic() - began)
     yield _seconds("backup of a 20 MiB release, verified and encrypted", took, 0.3)
+    yield _seconds("that snapshot restored: the command, until its replicas answer", restored, 5.0)
 
 
 def _commands() -> Iterator[Row]:

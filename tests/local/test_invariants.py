@@ -46,6 +46,20 @@ def test_homes_of_one_machine_leave_each_other_alone(tmp_path: Path) -> None:
     assert [result["status"] for result in results] == ["completed", "failed"], results
 
 
+def test_a_defect_ends_the_process_and_is_taken_up(live: World) -> None:
+    """An error of our own that nobody expects: exit 1 at once, nothing recorded as done, and `resume` ends it well."""
+    live.release(2)
+    failed = live.run("deploy", "--yes", "--json", fault="fail:snapshot.store:before#1")
+
+    assert failed.returncode == 1, failed.stderr
+    assert json.loads(failed.stdout)["error"]["code"] == "FB-001"
+    assert "failback resume" in failed.stderr
+    resumed = live.run("resume", "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    assert [result["status"] for result in json.loads(resumed.stdout)] == ["completed"]
+    assert live.problems() == []
+
+
 def test_interrupted_once_stops_in_order(live: World) -> None:
     """Ctrl-C while the new revision is judged: everything is put back, exit 3, and the reason is told."""
     live.extra = {"checks": {"soak": 20}}

@@ -105,17 +105,20 @@ async def run_command(
     finally:
         os.close(write_end)
     output = asyncio.StreamReader()
-    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(output), os.fdopen(read_end, "rb", buffering=0)
-    )
+    pipe: asyncio.BaseTransport | None = None
     timed_out = False
+    # From here on the process is ours: a cancellation at any await below ends it.
     try:
+        pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(output), os.fdopen(read_end, "rb", buffering=0)
+        )
         async with asyncio.timeout(timeout_s_max):
             await _pump(process, output, lambda chunk: take(redactor.feed(chunk)))
     except TimeoutError:
         timed_out = True
     finally:
-        pipe.close()
+        if pipe is not None:
+            pipe.close()
         if process.returncode is None:
             await asyncio.shield(end_group(process.pid, env.get(EXECUTION_MARK, ""), env.get(STEP_MARK, "")))
             await asyncio.shield(process.wait())

@@ -201,6 +201,7 @@ class Engine:
         x.events.close()
         if x.result is not None:
             return x.result
+        runtime.abandon()
         raise _crashed(x)
 
     def _runtime(self) -> Any:

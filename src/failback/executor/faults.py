@@ -1,7 +1,8 @@
 """Named points at which a test may kill the process: before a write, after its effect, after its record.
 
 `FAILBACK_FAULT=record:FILE` appends each point to FILE as it is passed; `FAILBACK_FAULT=kill:POINT` sends SIGKILL to
-this very process there, once. So the list of boundaries is computed by a run, and a new write is covered by itself.
+this very process there, once; `fail:POINT` raises there what no code expects, as a defect would. So the list of
+boundaries is computed by a run, and a new write is covered by itself.
 """
 
 from __future__ import annotations
@@ -27,3 +28,5 @@ def point(name: str) -> None:
             log.write(label + "\n")
     elif kind == "kill" and argument == label:
         os.kill(os.getpid(), signal.SIGKILL)
+    elif kind == "fail" and argument == label:
+        raise ArithmeticError(f"a defect at {name}")

@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import uuid
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 from dbos import DBOS, SetWorkflowID
+from dbos._dbos import _get_dbos_instance
 
 from failback.executor import faults
 
 # Raised only when the order of steps in `workflow.run_execution` changes.
 WORKFLOW_SHAPE = "2"
 _PICK_UP_S = 0.05
+_LET_GO_S_MAX = 2.0
 
 Body = Callable[[str], Coroutine[Any, Any, None]]
 _bodies: dict[str, Body] = {}
@@ -52,6 +55,7 @@ class Runtime:
         DBOS.listen_queues([self._queue])
         DBOS.launch()
         self._registered = False
+        self._abandoned = False
 
     def start(self, execution_id: str, body: Body) -> None:
         """Starts a new execution; it runs in the background of this process."""
@@ -77,6 +81,27 @@ class Runtime:
         """Whether the workflow itself has ended with an error, which only a defect can bring about."""
         found = DBOS.get_workflow_status(execution_id)
         return found is not None and found.status in ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+
+    def abandon(self) -> None:
+        """Lets the process end although a workflow of it never will, and lets nothing of that workflow be recorded.
+
+        Its thread would be waited for at the end of the interpreter, for ever; and ended by a cancellation it would
+        be recorded as failed, so that nobody could take it up again.
+        """
+        register = getattr(threading, "_register_atexit", None)  # the hook that thread pools themselves use
+        if register is not None and not self._abandoned:
+            self._abandoned = True
+            register(self._let_go)
+
+    def _let_go(self) -> None:
+        runtime = _get_dbos_instance()
+
+        def record_nothing(*_: Any, **__: Any) -> None:
+            raise SystemExit  # ends the workflow's thread, silently
+
+        for write in ("update_workflow_outcome", "record_operation_result"):
+            setattr(runtime._sys_db, write, record_nothing)
+        runtime._background_event_loop.stop(timeout=_LET_GO_S_MAX)
 
     def close(self) -> None:
         if self._registered:

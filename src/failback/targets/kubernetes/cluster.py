@@ -1,28 +1,25 @@
-"""The API server, in plain objects: reads and writes that ride out a lost connection, 429, 5xx and a restart.
+"""The API server, in plain objects.
 
-Promise: a read is tried again until `_RIDE_OUT_S`; so is a write, since every write of failback carries a condition
-(a `test` on what was read) or has one effect however often it arrives. What the server refuses comes back as one error
-of the tree, with its Status. `requests` counts what was asked, by verb and kind.
+Promise: reads and writes ride out a restart of the server (`wire`). A write may be sent twice by that, so every write
+of failback carries a condition (a `test` on what was read) or has one effect however often it arrives.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
-from failback.model.errors import LeaseLost, NotPermitted, NotPossibleHere, TargetUnavailable, WriteRejected
+from failback.model.errors import TargetUnavailable
 from failback.targets.kubernetes import access
 from failback.targets.kubernetes.failures import Conflict, NotFound, failure
 from failback.targets.kubernetes.kinds import KINDS, Kind, Object
+from failback.targets.kubernetes.wire import Wire
 
 MANAGER = "failback"
-_RIDE_OUT_S = 30.0
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-_ANSWER_S_MAX = 15.0
 _CHANGES_MAX = 20
 _LOG_LINE_MAX = 64 * 1024
 _LOG_PIECE = 16 * 1024  # how long a line of a log file is at most; a longer one is kept in pieces
@@ -37,14 +34,11 @@ class Cluster:
     """One API server and one namespace. `namespace=None`: the context's own."""
 
     def __init__(self, context: str | None = None, namespace: str | None = None) -> None:
-        self._config = access.load(context)
-        self.context: str = self._config.context_name
-        self.namespace: str = namespace or self._config.namespace
-        self.server: str = self._config.cluster.server
-        self.requests: Counter[str] = Counter()
-        self.refused: Mapping[str, Any] | None = None  # the Status of the last write that it refused for good
-        self._client: Any = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        config = access.load(context)
+        self._wire = Wire(config)
+        self.context: str = config.context_name
+        self.namespace: str = namespace or config.namespace
+        self.server: str = self._wire.server
         self._discovered: dict[tuple[str, str], Kind] = {}
 
     # Reading
@@ -52,7 +46,7 @@ class Cluster:
     async def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
         """The object; None where it is not there."""
         try:
-            return await self._json("GET", await self.path(kind, name, namespace=namespace), kind=kind)
+            return await self._wire.json("GET", await self.path(kind, name, namespace=namespace), kind=kind)
         except NotFound:
             return None
 
@@ -68,7 +62,7 @@ class Cluster:
         """The objects, and the resourceVersion from which a watch goes on."""
         found = await self.kind(kind)
         place = None if everywhere else namespace or self.namespace
-        answer = await self._json("GET", found.path(place), _selectors(labels, fields), kind=kind)
+        answer = await self._wire.json("GET", found.path(place), _selectors(labels, fields), kind=kind)
         items = [{"apiVersion": found.api_version, "kind": found.name, **item} for item in answer.get("items") or ()]
         return items, str(answer["metadata"]["resourceVersion"])
 
@@ -83,11 +77,11 @@ class Cluster:
         if since_s is not None:
             parameters["sinceSeconds"] = since_s
         try:
-            content = bytes((await self._send("GET", place, parameters, kind="log")).content)
+            content = bytes((await self._wire.send("GET", place, parameters, kind="log")).content)
             if len(content) >= tail_bytes * 16:
                 # The limit counts from the first of these lines on: of long ones it has cut off the end.
                 fewer = {**parameters, "tailLines": max(1, tail_bytes // _LOG_PIECE)}
-                content = bytes((await self._send("GET", place, fewer, kind="log")).content)
+                content = bytes((await self._wire.send("GET", place, fewer, kind="log")).content)
         except TargetUnavailable:
             raise
         except Exception:  # noqa: BLE001 - "container is waiting to start", "not found": there is no log
@@ -99,7 +93,9 @@ class Cluster:
         parameters: dict[str, Any] = {"container": container, "follow": "true"}
         if since_s is not None:
             parameters["sinceSeconds"] = since_s
-        async for line in self._stream(await self.path("Pod", pod, "log"), parameters, "log-follow", _LOG_LINE_MAX):
+        async for line in self._wire.stream(
+            await self.path("Pod", pod, "log"), parameters, "log-follow", _LOG_LINE_MAX
+        ):
             yield line
 
     async def through_pod(
@@ -115,8 +111,9 @@ class Cluster:
         """One request to a pod through the API server's own proxy; the answer of the pod (an httpx response)."""
         place = await self.path("Pod", f"{pod}:{port}", "proxy")
         self.requests["proxy pod"] += 1
-        client = self._connected()
-        return await client.request(method, place + path, headers=dict(headers or {}), timeout=timeout_s)
+        return await self._wire.connected().request(
+            method, place + path, headers=dict(headers or {}), timeout=timeout_s
+        )
 
     async def can(self, verb: str, kind: str, *, name: str = "", sub: str = "") -> bool:
         """Whether this account may do it (SelfSubjectAccessReview)."""
@@ -135,7 +132,7 @@ class Cluster:
                 }
             },
         }
-        answer = await self._json(
+        answer = await self._wire.json(
             "POST",
             "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
             body=review,
@@ -145,10 +142,10 @@ class Cluster:
 
     async def read(self, path: str, parameters: Mapping[str, Any] | None = None, *, kind: str) -> Object:
         """Any other address of the API server that answers with JSON; `kind` names it in `requests`."""
-        return await self._json("GET", path, parameters, kind=kind)
+        return await self._wire.json("GET", path, parameters, kind=kind)
 
     async def version(self) -> str:
-        return str((await self._json("GET", "/version", kind="version")).get("gitVersion", ""))
+        return str((await self._wire.json("GET", "/version", kind="version")).get("gitVersion", ""))
 
     # Writing
 
@@ -156,14 +153,14 @@ class Cluster:
         """Raises AlreadyExists."""
         found = await self.kind(obj["kind"], obj.get("apiVersion", ""))
         place = found.path(_namespace_of(obj, self.namespace))
-        return await self._json("POST", place, _write(dry_run), body=obj, kind=found.name)
+        return await self._wire.json("POST", place, _write(dry_run), body=obj, kind=found.name)
 
     async def apply(self, obj: Object, *, dry_run: bool = False, force: bool = True, manager: str = MANAGER) -> Object:
         """Server-side apply. With a `metadata.resourceVersion` it is refused (Conflict) after any change."""
         found = await self.kind(obj["kind"], obj.get("apiVersion", ""))
         place = found.path(_namespace_of(obj, self.namespace), obj["metadata"]["name"])
         parameters = {**_write(dry_run, manager), "force": "true" if force else "false"}
-        return await self._json("PATCH", place, parameters, body=obj, content=_APPLY, kind=found.name)
+        return await self._wire.json("PATCH", place, parameters, body=obj, content=_APPLY, kind=found.name)
 
     async def patch(
         self,
@@ -177,20 +174,20 @@ class Cluster:
     ) -> Object:
         """JSON Patch. Raises Conflict where a `test` of it does not hold."""
         place = await self.path(kind, name, sub, namespace)
-        return await self._json("PATCH", place, _write(dry_run), body=operations, content=_JSON_PATCH, kind=kind)
+        return await self._wire.json("PATCH", place, _write(dry_run), body=operations, content=_JSON_PATCH, kind=kind)
 
     async def merge(
         self, kind: str, name: str, body: Object, *, dry_run: bool = False, sub: str | None = None
     ) -> Object:
         """JSON Merge Patch, for objects that are failback's own."""
         place = await self.path(kind, name, sub)
-        return await self._json("PATCH", place, _write(dry_run), body=body, content=_MERGE_PATCH, kind=kind)
+        return await self._wire.json("PATCH", place, _write(dry_run), body=body, content=_MERGE_PATCH, kind=kind)
 
     async def replace(self, obj: Object, *, dry_run: bool = False) -> Object:
         """Update with the object's resourceVersion as its condition."""
         found = await self.kind(obj["kind"], obj.get("apiVersion", ""))
         place = found.path(_namespace_of(obj, self.namespace), obj["metadata"]["name"])
-        return await self._json("PUT", place, _write(dry_run), body=obj, kind=found.name)
+        return await self._wire.json("PUT", place, _write(dry_run), body=obj, kind=found.name)
 
     async def delete(
         self,
@@ -209,7 +206,7 @@ class Cluster:
         if grace_s is not None:
             options["gracePeriodSeconds"] = grace_s
         try:
-            await self._json("DELETE", await self.path(kind, name, namespace=namespace), body=options, kind=kind)
+            await self._wire.json("DELETE", await self.path(kind, name, namespace=namespace), body=options, kind=kind)
         except NotFound:
             return False
         except Conflict:
@@ -248,7 +245,7 @@ class Cluster:
             "resourceVersion": since,
             "timeoutSeconds": 290,
         }
-        async for line in self._stream(found.path(namespace or self.namespace), parameters, f"watch {kind}"):
+        async for line in self._wire.stream(found.path(namespace or self.namespace), parameters, f"watch {kind}"):
             event = json.loads(line)
             obj = event["object"]
             if event["type"] == "ERROR":
@@ -267,7 +264,7 @@ class Cluster:
         key = (api_version, name)
         if key not in self._discovered:
             root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
-            for resource in (await self._json("GET", root, kind="discovery")).get("resources") or ():
+            for resource in (await self._wire.json("GET", root, kind="discovery")).get("resources") or ():
                 if "/" not in resource["name"]:
                     found = Kind(resource["kind"], api_version, resource["name"], bool(resource["namespaced"]))
                     self._discovered[api_version, resource["kind"]] = found
@@ -278,121 +275,18 @@ class Cluster:
     async def path(self, kind: str, name: str, sub: str | None = None, namespace: str | None = None) -> str:
         return (await self.kind(kind)).path(namespace or self.namespace, name, sub)
 
+    @property
+    def requests(self) -> Counter[str]:
+        """What was asked so far, by verb and kind."""
+        return self._wire.requests
+
+    @property
+    def refused(self) -> Mapping[str, Any] | None:
+        """The Status of the last write that the server refused for good."""
+        return self._wire.refused
+
     async def close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None and self._loop is asyncio.get_running_loop():
-            await client.aclose()
-
-    # The wire
-
-    async def _json(
-        self,
-        method: str,
-        path: str,
-        parameters: Mapping[str, Any] | None = None,
-        *,
-        body: Any = None,
-        content: str = "application/json",
-        kind: str,
-    ) -> Object:
-        response = await self._send(method, path, parameters, body=body, content=content, kind=kind)
-        answer: Object = json.loads(response.content)
-        return answer
-
-    async def _send(
-        self,
-        method: str,
-        path: str,
-        parameters: Mapping[str, Any] | None = None,
-        *,
-        body: Any = None,
-        content: str = "application/json",
-        kind: str,
-    ) -> Any:
-        encoded = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": content} if encoded is not None else {}
-        deadline = time.monotonic() + _RIDE_OUT_S
-        tries = 0
-        while True:
-            self.requests[f"{method.lower()} {kind}"] += 1
-            pause = _PAUSES_S[min(tries, len(_PAUSES_S) - 1)]
-            try:
-                response = await self._connected().request(
-                    method, path, params=dict(parameters or {}), content=encoded, headers=headers
-                )
-            except OSError as lost:
-                problem: Exception = lost
-            except Exception as lost:
-                if not _is_connection_error(lost):
-                    raise
-                problem = lost
-            else:
-                if response.status_code < 400:
-                    return response
-                refused = failure(method, path, response.status_code, bytes(response.content))
-                if not isinstance(refused, TargetUnavailable) or response.status_code == 410:
-                    if method != "GET" and type(refused) in (WriteRejected, NotPermitted):
-                        self.refused = refused.fields["api_error"]
-                    raise refused
-                problem = refused
-                pause = max(pause, min(_retry_after(response), 5.0))
-            if time.monotonic() + pause > deadline:
-                if isinstance(problem, TargetUnavailable):
-                    raise problem
-                raise TargetUnavailable(
-                    f"The API server {self.server} did not answer for {_RIDE_OUT_S:.0f} s: "
-                    f"{type(problem).__name__}: {problem}",
-                    server=self.server,
-                ) from problem
-            tries += 1
-            await asyncio.sleep(pause)
-
-    async def _stream(
-        self, path: str, parameters: Mapping[str, Any], kind: str, line_bytes_max: int | None = None
-    ) -> AsyncIterator[bytes]:
-        """Lines of an answer without end. A lost connection ends it; what it was is the caller's to look up again."""
-        self.requests[kind] += 1
-        client = self._connected()
-        import httpx2
-
-        unhurried = httpx2.Timeout(_ANSWER_S_MAX, read=None)
-        try:
-            async with client.stream("GET", path, params=dict(parameters), timeout=unhurried) as response:
-                if response.status_code >= 400:
-                    raise failure("GET", path, response.status_code, await response.aread())
-                pending = b""
-                async for chunk in response.aiter_bytes():
-                    *lines, pending = (pending + chunk).split(b"\n")
-                    for line in lines:
-                        if line:
-                            yield line
-                    if line_bytes_max is not None and len(pending) > line_bytes_max:
-                        yield pending
-                        pending = b""
-                if pending:
-                    yield pending
-        except (TargetUnavailable, LeaseLost):
-            raise
-        except Exception as lost:
-            if not _is_connection_error(lost) and not isinstance(lost, OSError):
-                raise
-
-    def _connected(self) -> Any:
-        """The client of this loop: a command may use one loop to look and another one to act."""
-        loop = asyncio.get_running_loop()
-        if self._client is None or self._loop is not loop:
-            import httpx2
-            from lightkube.config.client_adapter import AsyncClient, ConnectionParams
-
-            limits = httpx2.Timeout(_ANSWER_S_MAX)
-            try:
-                self._client = AsyncClient(self._config, ConnectionParams(timeout=limits))
-            except (OSError, ValueError) as cause:
-                raise NotPossibleHere(
-                    f"The kubeconfig's certificates cannot be used: {cause}", kind="kubernetes"
-                ) from cause
-            self._loop = loop
-        return self._client
+        await self._wire.close()
 
 
 def test_of(path: str, value: Any) -> dict[str, Any]:
@@ -419,19 +313,6 @@ def _write(dry_run: bool, manager: str = MANAGER) -> dict[str, Any]:
 
 def _namespace_of(obj: Mapping[str, Any], default: str) -> str:
     return str((obj.get("metadata") or {}).get("namespace") or default)
-
-
-def _retry_after(response: Any) -> float:
-    try:
-        return float(response.headers.get("retry-after", "0"))
-    except ValueError:
-        return 0.0
-
-
-def _is_connection_error(error: Exception) -> bool:
-    import httpx2
-
-    return isinstance(error, httpx2.TransportError)
 
 
 __all__: Sequence[str] = ("MANAGER", "Cluster", "Object", "Patch", "pointer", "test_of")

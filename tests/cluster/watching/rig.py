@@ -103,10 +103,14 @@ class Rig:
             return await self.look(checks, limits)
 
     async def look(
-        self, checks: Mapping[str, Any] = CHECKS, limits: Limits = LIMITS, cut_over: float | None = None
+        self,
+        checks: Mapping[str, Any] = CHECKS,
+        limits: Limits = LIMITS,
+        cut_over: float | None = None,
+        of: Judged | None = None,
     ) -> Verdict:
         """Until there is a verdict; every picture is kept."""
-        views = Watch(self.site, [self.judged()], checks, self.launched, cut_over).views()
+        views = Watch(self.site, [of or self.judged()], checks, self.launched, cut_over).views()
         try:
             async for view in views:
                 self.views.append(view)

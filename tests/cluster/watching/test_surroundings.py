@@ -11,7 +11,7 @@ import pytest
 
 from failback.model.observation import Limits, VerdictState
 from tests.cluster.support import Cluster, is_testbed, run_testbed
-from tests.cluster.watching.rig import Rig, container, helper, pod
+from tests.cluster.watching.rig import CHECKS, Rig, container, helper, pod
 
 pytestmark = [
     pytest.mark.cluster,
@@ -110,3 +110,31 @@ async def test_a_kubelet_that_restarts_condemns_nobody(rig: Rig) -> None:
     assert restarted.returncode == 0, restarted.stderr
     verdict = await asyncio.wait_for(looking, 90)
     assert verdict.state is VerdictState.HEALTHY, verdict
+
+
+async def test_a_node_that_goes_away_condemns_nobody(alone: Rig) -> None:
+    """Its pods answer nobody, and for 45 s nobody says why. They are the node's loss, not the release's failure."""
+    on_second = {
+        "nodeSelector": {"kubernetes.io/hostname": "testbed-2"},
+        "tolerations": [{"key": "failback.testbed/second", "operator": "Exists"}],
+    }
+    spec = pod(container(image="localhost:5000/failback/app:1"), **on_second)
+    checks = {**CHECKS, "ready": {"path": "/healthz", "timeout": 30.0}}
+    up = await asyncio.to_thread(run_testbed, "second-node", "up")
+    assert up.returncode == 0, up.stderr
+    await alone.launch(spec)
+    looking = asyncio.create_task(alone.look(checks, Limits(ready_s_max=10, soak_s=600)))
+    try:
+        await alone.ready(alone.hash)
+        await asyncio.sleep(3)
+        await asyncio.to_thread(run_testbed, "second-node", "crash")
+
+        done, _ = await asyncio.wait({looking}, timeout=80)
+
+        assert not done, looking.result()
+        assert alone.verdict is not None
+        assert alone.verdict.rule == "node-lost", alone.verdict
+    finally:
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+        await asyncio.to_thread(run_testbed, "second-node", "down")

@@ -76,7 +76,7 @@ async def test_forgotten_history_is_a_gap_and_is_listed_anew() -> None:
 
 
 async def test_a_server_that_ends_every_watch_at_once_is_not_heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the mirror shows is then old, and nobody must be judged by it; a watch that lasts is a server that listens."""
+    """What the mirror shows is then old, and nobody must be judged by it. A watch that lasts is heard again."""
     monkeypatch.setattr(module, "_HEARD_AFTER_S", 0.5)
     server = Scripted([], [], [], [])
 

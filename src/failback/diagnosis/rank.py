@@ -57,7 +57,7 @@ def _standing(document: Document, index: int, scene: Scene, *, loud: bool = Fals
         return factor
     if scene.is_handled(document, index):
         factor *= HANDLED_FACTOR
-    elif scene.is_deprecation(document, index):
+    elif not loud and scene.is_deprecation(document, index):
         factor *= DEPRECATION_FACTOR
     level = "" if loud else document.level(index)
     trace = document.trace_at(index)

@@ -31,7 +31,7 @@ _ROOTS = (
 )
 _HANDLED = re.compile(
     r"\b(?:falling back|fall(?:ing)? ?back to|fallback|ignor(?:ed|ing)|non-?fatal|continuing without|will retry|retrying|retry in|optional|skipp(?:ed|ing)"
-    r"|using default|recovered|reconnect(?:ed|ing)|handled|gracefully|succeeded on attempt|suppressed|degraded mode)\b",
+    r"|using default|recovered|reconnect(?:ed|ing)|(?<!not )(?<!never )handled|gracefully|assuming|using (?:the )?(?:cached|default|last|old)|succeeded on attempt|suppressed|degraded mode)\b",
     re.IGNORECASE,
 )
 _DEPRECATION = re.compile(

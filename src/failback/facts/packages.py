@@ -74,7 +74,7 @@ _COMPOSER = re.compile(r"/vendor/([\w.-]+/[\w.-]+)/")
 _FOREIGN = re.compile(
     r"site-packages|dist-packages|node_modules|<frozen|<string>|^node:|^internal/|/rustc/|/usr/(?:local/)?go/src/|/pkg/mod/|/gems/"
     r"|/registry/src/|/vendor/|/usr/lib/|/usr/local/lib/(?:python|ruby|node)|/lib/python\d|/opt/python|\.venv/bin/|/usr/(?:local/)?bin/"
-    r"|GOROOT|runtime/(?:panic|proc)\.go|<anonymous>|<internal:"
+    r"|/pip-(?:install|build-env|req-build|wheel)-|GOROOT|runtime/(?:panic|proc)\.go|<anonymous>|<internal:"
 )
 _JAVA_FOREIGN = re.compile(
     r"^(?:java|javax|jdk|sun|com\.sun|kotlin|scala|groovy|org\.(?:springframework|apache|hibernate|eclipse|junit|jboss|flywaydb|gradle|"

@@ -27,7 +27,7 @@ _FORMAT = re.compile(
     re.IGNORECASE,
 )
 _SCORE = re.compile(
-    r"(?P<what>[^\n]*(?:rated|score|rank|complexity|duplicat|coverage|threshold|average|maintainab)[^\n]*?(?:below|less than|lower than|under|exceed|fail|too (?:high|complex|low)|not met|not reached|minimum|maximum|greater)[^\n]*)",
+    r"(?P<what>[^\n]*(?:rated|score|rank|complexity|duplicat|coverage|threshold|average|maintainab)[^\n]*?(?:below|less than|lower than|under|exceed|fail|too (?:high|complex|low)|not met|not reached|minimum|maximum|greater)[^\n]*|[^\n]*(?:FAILED|failed)[^\n]*minimum[^\n]*)",
     re.IGNORECASE,
 )
 
@@ -75,13 +75,12 @@ def _findings(document: Document) -> list[tuple[int, str, str, str]]:
             and not match.group("what").startswith(("in <module>", "DeprecationWarning", "PytestDeprecation"))
             and "Warning:" not in match.group("what")[:40]
         ):
+            what = match.group("what").strip()
+            following = document.lines[index + 1].strip() if index + 1 < len(document.lines) else ""
+            if what.endswith(":") and following:
+                what = f"{what} {following[:200]}"
             found.append(
-                (
-                    index,
-                    match.group("file"),
-                    match.group("line") or match.group("line2") or match.group("line3"),
-                    match.group("what").strip(),
-                )
+                (index, match.group("file"), match.group("line") or match.group("line2") or match.group("line3"), what)
             )
         else:
             head = _FILE.match(line)
@@ -92,7 +91,20 @@ def _findings(document: Document) -> list[tuple[int, str, str, str]]:
                 found.append((index, file, row.group("line"), row.group("what").strip()))
         if len(found) >= FINDINGS_MAX:
             break
-    return found
+    return found or _anywhere(document)
+
+
+_ANYWHERE = re.compile(r"[\"'(\[\s](?P<file>(?:[\w@.-]+/)*[\w@-]+\.[A-Za-z]\w{0,5}):(?P<line>\d+)\b")
+
+
+def _anywhere(document: Document) -> list[tuple[int, str, str, str]]:
+    """Second look: a place within a sentence."""
+    found = []
+    for index, line in enumerate(document.lines[:5_000]):
+        match = _ANYWHERE.search(" " + line[:600])
+        if match and "Warning" not in line and not line.lstrip().startswith(("File ", "at ")):
+            found.append((index, match.group("file"), match.group("line"), line.strip()))
+    return found[:FINDINGS_MAX]
 
 
 def _summary(scene: Scene, document: Document, kind: FailureType) -> Iterable[Hypothesis]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from failback.diagnosis.recommend import commit, high
-from failback.diagnosis.rule import Hit, Hypothesis, line_rule, quoted
+from failback.diagnosis.rule import Hit, Hypothesis, line_rule, placed, quoted, scene_rule
 from failback.diagnosis.rules.compilers import repair
+from failback.diagnosis.scene import Scene
 from failback.model.diagnosis import FailureType
 
 
@@ -173,7 +175,8 @@ def source_syntax(hit: Hit) -> Hypothesis | None:
         )  # fmt: skip
     what = hit.get("what") or hit.get("what2") or hit.get("what3") or hit.get("what4")
     around = hit.document.window(hit.index, 3, 6)
-    place = re.search(r"([\w./@-]+\.(?:[cm]?[jt]sx?|vue|s?css|less|svelte|json))(?::| \(|\()?(\d+)?", around)
+    named = r"(?<![\w/])((?!\S*node_modules)[\w./@-]+\.(?:[cm]?[jt]sx?|vue|s?css|less|svelte|json))(?::| \(|\()?(\d+)?"
+    place = re.search(named, hit.line) or re.search(named, around)
     file, line = (
         (hit.get("file") or (place.group(1) if place else "")),
         hit.get("line") or (place.group(2) or "" if place else ""),
@@ -213,3 +216,46 @@ def npm_script(hit: Hit) -> Hypothesis | None:
         ),
         names=("package.json", name),
     )
+
+
+_SAID = re.compile(
+    r"^\s*(?:✘ \[ERROR\]|\[?(?:ERROR|error|Error)\]?(?:\[\w+\])?:?|[×✖x✗]|\[!\]|SyntaxError:|ParseError:|CompileError:?)\s+(?P<what>\S.{3,300})$"
+)
+_SPOT = re.compile(
+    r"(?:^|[\s(\[│╭─>]|-->)\s*(?P<file>(?!node:|internal/|\S*node_modules)(?:\.?/?[\w@.-]+/)*[\w@-]+\.[A-Za-z]\w{0,7})(?:[: (]\[?|, line |:?\s+line )(?P<line>\d+)(?:[:,]\s?\d+)?\b"
+)
+
+
+@scene_rule(
+    "error-then-place",
+    "compilers and bundlers that print the error first and the place in the lines below (esbuild, Sass, swc, Svelte, Zig, Elm)",
+)
+def error_then_place(scene: Scene) -> Iterable[Hypothesis]:
+    """A build step's first error whose place follows within a few lines."""
+    document = scene.step
+    if document is None or scene.step_type not in ("build", "docker") or scene.evidence.exit_code == 0:
+        return
+    for index, line in enumerate(document.lines[:20_000]):
+        said = _SAID.match(line[:500])
+        if said is None or scene.is_deprecation(document, index):
+            continue
+        spot = next(
+            (
+                m
+                for text in document.lines[index : index + 9]
+                if not text.lstrip().startswith("at ") and (m := _SPOT.search(text[:300]))
+            ),
+            None,
+        )
+        if spot is None:
+            continue
+        file, what = scene.in_release(spot.group("file")), said.group("what")
+        yield placed(
+            Hypothesis(
+                FailureType.BUILD_FAILURE,
+                f"The build fails in {file}:{spot.group('line')}: {quoted(what)}",
+                0.84,
+                repair(scene, file, spot.group("line"), what, "Correct the source at this line: define, import, close or rename what the message names"),
+                names=(file,),
+            ), document, index, scene)  # fmt: skip
+        return

@@ -83,8 +83,8 @@ def database_missing(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "migration-history",
-    "can't locate revision|multiple head|checksum mismatch|failed migration|nodenotfounderror|inconsistentmigrationhistory|dirty database|validate failed|target database is not up to date|p3009|p3018|p3005|migration failed|error applying migration|failed to apply|migrationerror|migrate: |migrations failed|conflicting migrations|migrations have failed|detected failed migration|error running migration|liquibase|irreversible|rake aborted",
-    r"Can't locate revision identified by '(?P<rev>[^']+)'|Multiple head revisions|[Cc]hecksum mismatch for migration version (?P<fly>\S+)|NodeNotFoundError: Migration (?P<dj>\S+)|InconsistentMigrationHistory|Dirty database version (?P<dirty>\d+)|FlywayValidateException|Validate failed|Target database is not up to date|P30(?:09|18|05)|[Mm]igration [`'\"]?(?P<m>[\w.-]+)[`'\"]? (?:failed|could not)|[Mm]igrations? (?:failed|error)|Error applying migration (?P<ap>\S+)|[Ff]ailed migration to version (?P<fv>[\w.]+)|Conflicting migrations|MigrationError|Validation Failed:.*change sets? check sum|LiquibaseException|Failed to apply (?:migration )?(?P<fa>\S+)|StandardError: An error has occurred, (?:this and )?all later migrations canceled",
+    "can't locate revision|is not present|multiple head|checksum mismatch|failed migration|nodenotfounderror|inconsistentmigrationhistory|dirty database|validate failed|target database is not up to date|p3009|p3018|p3005|migration failed|error applying migration|failed to apply|migrationerror|migrate: |migrations failed|conflicting migrations|migrations have failed|detected failed migration|error running migration|liquibase|irreversible|rake aborted",
+    r"Revision (?P<ref>\S+) referenced from [^\n]* is not present|Can't locate revision identified by '(?P<rev>[^']+)'|Multiple head revisions|[Cc]hecksum mismatch for migration version (?P<fly>\S+)|NodeNotFoundError: Migration (?P<dj>\S+)|InconsistentMigrationHistory|Dirty database version (?P<dirty>\d+)|FlywayValidateException|Validate failed|Target database is not up to date|P30(?:09|18|05)|[Mm]igration [`'\"]?(?P<m>[\w.-]+)[`'\"]? (?:failed|could not)|[Mm]igrations? (?:failed|error)|Error applying migration (?P<ap>\S+)|[Ff]ailed migration to version (?P<fv>[\w.]+)|Conflicting migrations|MigrationError|Validation Failed:.*change sets? check sum|LiquibaseException|Failed to apply (?:migration )?(?P<fa>\S+)|StandardError: An error has occurred, (?:this and )?all later migrations canceled",
     source="alembic, Django, Flyway, Liquibase, Prisma, golang-migrate, Rails",
 )
 def history(hit: Hit) -> Hypothesis | None:
@@ -92,7 +92,7 @@ def history(hit: Hit) -> Hypothesis | None:
     revision = next((v for v in hit.match.groupdict().values() if v), "").rstrip(".,:;")
     tool, command = _tool(hit)
     low = hit.line.lower()
-    if hit.get("rev"):
+    if hit.get("rev") or hit.get("ref"):
         why, fix = (
             f"the database is at revision {revision}, which no migration file of this release has",
             f"Ship the migration file with revision {revision} in the release (it may exist on another branch), or set the database to a known version with alembic stamp",
@@ -127,6 +127,7 @@ def history(hit: Hit) -> Hypothesis | None:
             ),
         ),
         names=(revision,),
+        loud=True,
         facts={"revision": revision, "context": following[:200]},
     )
 

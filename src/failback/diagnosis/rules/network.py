@@ -216,7 +216,7 @@ def refused(hit: Hit) -> Hypothesis | None:
         )
     ):
         return None
-    if "enotfound" in low or "getaddrinfo" in low or "name resolution" in low or "translate host name" in low:
+    if "ENOTFOUND " in line or "getaddrinfo" in low or "name resolution" in low or "translate host name" in low:
         return None
     if (
         hit.document.role == "step"
@@ -250,8 +250,8 @@ def refused(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "name-not-resolved",
-    "enotfound|eai_again|name or service not known|temporary failure in name resolution|could not translate host|no such host|nodename nor servname|unknown host|unknownhost|name resolution|could not resolve host|getaddrinfo|failed to resolve|nxdomain|cannot resolve host|no address associated|name does not resolve|host not found|failed to lookup address",
-    r"ENOTFOUND|EAI_AGAIN|Name or service not known|Temporary failure in name resolution|could not translate host name|no such host|nodename nor servname|unknown ?host|name resolution|could not resolve host|getaddrinfo (?:failed|for)|NXDOMAIN|Failed to resolve|No address associated|Name does not resolve|host not found in upstream|failed to lookup address",
+    " enotfound|\"enotfound|'enotfound|(enotfound|eai_again|name or service not known|temporary failure in name resolution|could not translate host|no such host|nodename nor servname|unknown host|unknownhost|name resolution|could not resolve host|getaddrinfo|failed to resolve|nxdomain|cannot resolve host|no address associated|name does not resolve|host not found|failed to lookup address",
+    r"\b(?-i:ENOTFOUND)\b|\bEAI_AGAIN\b|Name or service not known|Temporary failure in name resolution|could not translate host name|no such host|nodename nor servname|unknown ?host|name resolution|could not resolve host|getaddrinfo (?:failed|for)|NXDOMAIN|Failed to resolve|No address associated|Name does not resolve|host not found in upstream|failed to lookup address",
     source="getaddrinfo errors EAI_NONAME and EAI_AGAIN in each language's words",
 )
 def unresolved(hit: Hit) -> Hypothesis | None:

@@ -349,10 +349,11 @@ def _changed_package(scene: Scene, place: str) -> DependencyChange | None:
 )
 def rejection(hit: Hit) -> Hypothesis | None:
     """A promise rejected with something that is no error."""
+    reason = f" (reason: {hit.get('why')})" if hit.get("why") else ""
     return Hypothesis(
         FailureType.CODE_ERROR,
-        f"A promise was rejected and nobody handled it: {hit.line}",
-        0.55,
+        f"A promise was rejected and nobody handled it{reason}: {hit.line}",
+        0.86 if hit.get("why") else 0.55,
         (
             high(
                 "Handle the rejected promise",

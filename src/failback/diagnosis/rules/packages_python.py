@@ -182,10 +182,12 @@ def pip_build(hit: Hit) -> Hypothesis | None:
         if hit.scene.step_type != "build"
         else FailureType.BUILD_FAILURE
     )
+    if (not need and "metadata-generation-failed" in text) or "Getting requirements to build wheel" in text:
+        kind = FailureType.DEPENDENCY_RESOLUTION
     return Hypothesis(
         kind,
         f"The Python package {name} cannot be built from source{f': {need} is not installed (missing, not found){word}' if need else ''}: {hit.line}",
-        (0.93 if compiler else 0.86) if need else 0.66,
+        (0.93 if compiler else 0.86) if need else 0.84,
         (
             high(
                 f"Install {tool} for the build of {name}, or use a version with a wheel",
@@ -309,4 +311,32 @@ def pip_environment(hit: Hit) -> Hypothesis | None:
         0.96,
         (high("Create and use a virtual environment", "Install into a venv (python3 -m venv), use an image of Python itself, or in a throw-away image pass --break-system-packages", "RUN python3 -m venv /opt/venv && /opt/venv/bin/pip install -r requirements.txt"),),
         names=("Dockerfile",),
+    )  # fmt: skip
+
+
+@line_rule(
+    "pip-requirement",
+    "invalid requirement|could not open requirements file|expected end or semicolon|expected package name|invalid marker",
+    r"Invalid requirement: ?'?(?P<req>[^'\n]*)'?(?:[^\n]*?\(from line (?P<line>\d+) of (?P<file>[^)\n]+)\))?|Could not open requirements file: [^\n]*'(?P<gone>[^']+)'",
+    source="pip's reading of requirement files",
+    most=1,
+)
+def pip_requirement(hit: Hit) -> Hypothesis | None:
+    """A requirements file that is not there, or a line in it that is none."""
+    if hit.get("gone"):
+        return Hypothesis(
+            FailureType.MISSING_FILE,
+            f"The requirements file {hit.get('gone')} is missing (not found): {hit.line}",
+            0.95,
+            (high(f"Add {hit.get('gone')} or correct its path", f"Create and commit {hit.get('gone')}, COPY it before pip install, or name the file that exists", f"COPY {hit.get('gone')} {hit.get('gone')}"), commit(hit.get("gone"), "Add requirements")),
+            names=(hit.get("gone"),),
+        )  # fmt: skip
+    file = hit.get("file") or "requirements.txt"
+    spot = f" line {hit.get('line')}" if hit.get("line") else ""
+    return Hypothesis(
+        _RESOLUTION,
+        f"{file}{spot} is no valid requirement: {hit.get('req')}: {hit.line}",
+        0.94,
+        (high(f"Correct the requirement {hit.get('req')} in {file}", f"Write it as name, operator and version (==, >=, <, ~=) in {file}", "requests>=2.0"), commit(file, "Correct a requirement")),
+        names=(file,),
     )  # fmt: skip

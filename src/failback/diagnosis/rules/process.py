@@ -375,8 +375,8 @@ def native_abort(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "bad-option",
-    "unrecognized|unknown option|unknown flag|unknown argument|unknown command|invalid option|illegal option|no such option|flag provided but not defined|bad option|unexpected argument|no such command|unexpected option|unknown shorthand",
-    r"unrecogni[sz]ed (?:option|arguments?|command[- ]line)s?:?|unknown (?:option|flag|argument|command|shorthand)|invalid option|illegal option|no such (?:option|command)|flag provided but not defined|unexpected (?:argument|option)|Unrecognized (?:VM )?option",
+    "missing option|missing argument|missing required|arguments are required|arguments were not provided|required flag|required option|missing parameter|unrecognized|unknown option|unknown flag|unknown argument|unknown command|invalid option|illegal option|no such option|flag provided but not defined|bad option|unexpected argument|no such command|unexpected option|unknown shorthand",
+    r"(?P<need>[Mm]issing (?:required )?(?:option|argument|parameter|flag)s?|arguments? (?:are|is) required: ?|required arguments were not provided|required (?:flag|option)(?:\(s\))?[^\n]{0,40} not (?:set|specified|provided))|unrecogni[sz]ed (?:option|arguments?|command[- ]line)s?:?|unknown (?:option|flag|argument|command|shorthand)|invalid option|illegal option|no such (?:option|command)|flag provided but not defined|unexpected (?:argument|option)|Unrecognized (?:VM )?option",
     source="getopt, argparse, click, cobra, clap, JVM",
 )
 def bad_option(hit: Hit) -> Hypothesis | None:
@@ -385,6 +385,19 @@ def bad_option(hit: Hit) -> Hypothesis | None:
         r"['\"`‘](\S+?)['\"`’]|: (\S+)$", hit.line
     )
     option = next((g for g in named.groups() if g), "") if named else ""
+    if hit.get("need"):
+        below = hit.document.window(hit.index, 0, 2)
+        wanted = re.search(r"(--?[A-Za-z][\w-]*|<[\w-]+>)", below) or re.search(
+            r"required: (.+)|['\"](\w[\w-]*)['\"]", below
+        )
+        name = next((g for g in wanted.groups() if g), "") if wanted else "what the message names"
+        return Hypothesis(
+            FailureType.BAD_COMMAND,
+            f"The command lacks an option or argument that the program requires (missing): {name}: {hit.line}",
+            0.86,
+            (high(f"Add {name} to the command", f"Pass {name} with its value in the start command or step, or set the variable that the program reads instead", f"PROGRAM {name} VALUE"),),
+            names=(name,),
+        )  # fmt: skip
     runtime = "VM option" in hit.line or "Unrecognized option" in hit.line
     return Hypothesis(
         FailureType.BAD_COMMAND if not runtime else FailureType.INVALID_CONFIGURATION,

@@ -30,6 +30,7 @@ _FINDINGS = (
     ("stylelint", r"^\s+(?P<line>\d+):\d+\s+[✖×]\s+(?P<what>.+?)\s{2,}(?P<code>[\w/-]+)$", "npx stylelint --fix"),
     ("yamllint", r"^\s+(?P<line>\d+):\d+\s+error\s+(?P<what>.+?)\s+\((?P<code>[\w-]+)\)$", "yamllint ."),
     ("tsc", r"^(?P<file>[\w./-]+\.tsx?)[(:](?P<line>\d+)[,:]\d+\)?(?:: | - )error (?P<code>TS\d+): (?P<what>.+)$", "npx tsc --noEmit"),
+    ("sqlfluff", r"^L:\s*(?P<line>\d+) \| P:\s*\d+ \| (?P<code>\w+) \| (?P<what>.+)$", "sqlfluff fix {file}"),
     ("ktlint", r"^(?P<file>\S+\.kts?):(?P<line>\d+):\d+:? (?P<what>.+?) \((?P<code>[\w:-]+)\)$", "ktlint -F"),
 )  # fmt: skip
 _ESLINT = re.compile(
@@ -101,7 +102,7 @@ def _finding(
 
 def _above_file(document: Document, index: int) -> str:
     for back in range(index, max(index - 60, -1), -1):
-        match = re.match(r"^\s*(?:Line\s+)?(/?[\w./@-]+\.\w+)\s*$", document.lines[back])
+        match = re.match(r"^\s*(?:Line\s+|== \[)?(/?[\w./@-]+\.\w+)(?:\] \w+)?\s*$", document.lines[back])
         if match:
             return match.group(1)
     return "the sources"
@@ -174,7 +175,7 @@ def formatter(scene: Scene) -> Iterable[Hypothesis]:
         files = [scene.in_release(file) for file in files]
         shown = ", ".join(files[:4])
         index = next((i for i in document.hits(files[0].lower())), 0)
-        yield Hypothesis(_Q, f"{tool} would reformat {len(files)} file{'s' if len(files) > 1 else ''}: {shown} (code style, formatting)", 0.95 if scene.step_type == "quality" else 0.8,
+        yield Hypothesis(_Q, f"{tool} would reformat {len(files)} file{'s' if len(files) > 1 else ''}: {shown} (code style, formatting): {quoted(document.lines[index], 120)}", 0.95 if scene.step_type == "quality" else 0.8,
                          (high(f"Format {shown}", f"Run {tool} on {shown} and commit the result", command.format(files=" ".join(files[:6]))), commit(" ".join(files[:4]), "Format")), citations=(scene.cite(document, index),), component=scene.step_name, names=tuple(files[:1]))  # fmt: skip
         return
     if (scene.step_type == "quality" and "gofmt" in document.lower) or (

@@ -253,3 +253,33 @@ def framework(hit: Hit) -> Hypothesis | None:
         ),
         names=(shown,),
     )
+
+
+@line_rule(
+    "django-check",
+    ".e0|.e1|.e2|.e3|.e4|.e9",
+    r"^(?P<obj>\S+): \((?P<code>\w+\.E\d+)\) (?P<what>.+)$",
+    source="Django's system checks",
+    most=1,
+)
+def django_check(hit: Hit) -> Hypothesis | None:
+    """One error of manage.py check: models and URLs are code, the rest is settings."""
+    code, obj = hit.get("code"), hit.get("obj")
+    hint = re.search(r"HINT: (.+)", hit.document.window(hit.index + 1, 0, 2))
+    own = code.split(".")[0] in ("fields", "models", "urls", "admin", "auth", "contenttypes", "templates")
+    file = (
+        "models.py"
+        if code.split(".")[0] in ("fields", "models")
+        else "urls.py"
+        if code.startswith("urls")
+        else "admin.py"
+        if code.startswith("admin")
+        else "settings.py"
+    )
+    return Hypothesis(
+        FailureType.CODE_ERROR if own else FailureType.INVALID_CONFIGURATION,
+        f"Django's system check fails for {obj} ({code}): {quoted(hit.get('what'))}",
+        0.94,
+        (high(f"Correct {obj} in {file}", f"{quoted(hit.get('what'))}{'. ' + hint.group(1) if hint else ''}", "python manage.py check"), commit(file, f"Fix {code}")),
+        names=(obj, file),
+    )  # fmt: skip

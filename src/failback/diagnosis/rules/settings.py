@@ -89,7 +89,7 @@ _COMMON = frozenset(
 @line_rule(
     "variable-missing",
     "env|not set|must be set|is required|is missing|missing|undefined|unbound variable|keyerror: '|key not found|notpresent|not provided|not configured|not defined|must be provided|must be defined|cannot be empty|unset|improperlyconfigured",
-    r"(?:environment|env)\b[^\n]{0,60}\b(?:missing|not set|not found|is not defined|required|unset|must|undefined|empty|absent|unavailable)|(?:missing|required|undefined|unset|no|not set|absent|expected|need)\b[^\n]{0,40}\b(?:environment|env)\b|KeyError: '[A-Z]|NotPresent\b|key not found: \"[A-Z]|unbound variable|parameter (?:null or )?not set|\b[A-Z][A-Z0-9]*_[A-Z0-9_]+[\"'`)]? (?:is|must|not|was|has|missing|environment|setting|cannot|needs|should|are|and)\b|[Mm]issing (?:required )?(?:config\w*|settings?|variables?|secrets?|keys?|values?|parameters?)?:? ?[\"'`]?[A-Z][A-Z0-9]*_[A-Z0-9_]+",
+    r"(?:[Dd]efine|[Ss]et|[Ee]xport|[Pp]rovide|[Ss]pecify)(?:ting|ing)?\b[^\n]{0,80}\benv(?:ironment)? (?:variable|var)s?\b|(?:environment|env)\b[^\n]{0,60}\b(?:missing|not set|not found|is not defined|required|unset|must|undefined|empty|absent|unavailable)|(?:missing|required|undefined|unset|no|not set|absent|expected|need)\b[^\n]{0,40}\b(?:environment|env)\b|KeyError: '[A-Z]|NotPresent\b|key not found: \"[A-Z]|unbound variable|parameter (?:null or )?not set|\b[A-Z][A-Z0-9]*_[A-Z0-9_]+[\"'`)]? (?:is|must|not|was|has|missing|environment|setting|cannot|needs|should|are|and)\b|[Mm]issing (?:required )?(?:config\w*|settings?|variables?|secrets?|keys?|values?|parameters?)?:? ?[\"'`]?[A-Z][A-Z0-9]*_[A-Z0-9_]+",
     source="each language's way to read the environment; the words that services use when they check it",
     flags=0,
 )
@@ -104,6 +104,9 @@ def variable(hit: Hit) -> Hypothesis | None:
         return None
     if name.startswith(("NODE_MODULE", "ERR_", "HTTP_", "SSL_", "TLS_", "CERT_")) and "env" not in line.lower():
         return None
+    others = [found for found in re.findall(r"[`'\"]([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)[`'\"]", line) if found != name]
+    if others and re.search(r"[`'\"] or [`'\"]", line):
+        name, others = others[0], [name]
     return _missing(name, hit, 0.93 if "_" in name else 0.86)
 
 
@@ -356,3 +359,91 @@ def value(scene: Scene, document: Document, trace: Trace, root: Raised) -> Hypot
          medium("Check the value when it is read", f"Name the variable in the error{', at ' + scene.place_of(trace)}")),
         names=(name, shown),
     )  # fmt: skip
+
+
+_LISTED = re.compile(
+    r"^[\s\-*•·>|x✖×❌\d.)]*[`'\"]?(?P<name>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|[A-Z]{3,})[`'\"]?\s*(?::|=|-|–|\(|$)\s*(?P<why>.*)$"
+)
+
+
+@line_rule(
+    "variables-listed",
+    "variables|env vars|settings|configuration|config|required keys|secrets",
+    r"(?:[Mm]issing|[Uu]nset|[Uu]ndefined|[Rr]equired|[Ii]nvalid|not set|must be set|following)[^\n]{0,60}(?:variables?|vars?|settings?|config\w*|keys|secrets?)\b[^\n]{0,40}:?\s*$",
+    source="checks of settings that print a heading and then one name a line (envalid, dotenv-safe, own checks)",
+)
+def listed(hit: Hit) -> Hypothesis | None:
+    """A heading, then the names of the variables."""
+    names: list[tuple[str, str]] = []
+    for line in hit.document.lines[hit.index + 1 : hit.index + 9]:
+        match = _LISTED.match(line)
+        if match and match.group("name") not in _COMMON:
+            names.append((match.group("name"), match.group("why")))
+        elif names:
+            break
+    if not names:
+        return None
+    invalid = "nvalid" in hit.line and not all("undefined" in why or "required" in why.lower() for _, why in names)
+    shown = "; ".join(f"{name} {why}".strip() for name, why in names[:5])
+    first = names[0][0]
+    if invalid:
+        return Hypothesis(
+            FailureType.INVALID_CONFIGURATION,
+            f"Settings in the environment have invalid values: {shown}: {hit.line}",
+            0.92,
+            (high(f"Correct the value of {first}", f"Set {', '.join(n for n, _ in names)} to valid values: {shown}", f"{first}=<valid value>"),),
+            names=tuple(n for n, _ in names[:4]),
+        )  # fmt: skip
+    fix, *rest = set_variable(first, hit.scene)
+    return Hypothesis(
+        FailureType.MISSING_CONFIGURATION,
+        f"Environment variables are not set (missing): {', '.join(n for n, _ in names)}: {hit.line}",
+        0.94,
+        (high(f"Set {', '.join(n for n, _ in names)}", fix.description, fix.example), *rest),
+        names=tuple(n for n, _ in names[:4]),
+        facts={"variable": first},
+    )
+
+
+@line_rule(
+    "zod",
+    'zoderror|"invalid_type"|"path": [',
+    r"ZodError: ?\[?|\"code\": \"(?:invalid_type|invalid_enum_value|too_small|too_big|invalid_string|invalid_format|invalid_value|custom|unrecognized_keys)\"",
+    source="zod's list of issues",
+    most=1,
+)
+def zod(hit: Hit) -> Hypothesis | None:
+    """zod: each issue has a path and a message."""
+    below = hit.document.window(hit.index, 4, 40)
+    paths = re.findall(r"\"path\": \[\s*\"?([^\"\]]+?)\"?\s*\]", below)
+    messages = re.findall(r"\"message\": \"([^\"]+)\"", below)
+    if not paths:
+        return None
+    absent = "undefined" in below or any(m == "Required" for m in messages)
+    setting = paths[0].isupper() or re.search(r"env|config|settings", hit.place + below[-800:], re.IGNORECASE)
+    shown = "; ".join(f"{p}: {m}" for p, m in zip(paths[:4], messages, strict=False))
+    kind = (
+        FailureType.CODE_ERROR
+        if not setting
+        else FailureType.MISSING_CONFIGURATION
+        if absent
+        else FailureType.INVALID_CONFIGURATION
+    )
+    fixes = (
+        set_variable(paths[0], hit.scene)
+        if absent and setting
+        else (
+            high(
+                f"Correct the value of {paths[0]}",
+                f"Set {paths[0]} to a value that the schema accepts: {shown}",
+                f"{paths[0]}=<valid value>",
+            ),
+        )
+    )
+    return Hypothesis(
+        kind,
+        f"The setting {paths[0]} is {'missing (not set)' if absent else 'invalid'}{hit.at}: {shown}",
+        0.93 if setting else 0.7,
+        tuple(fixes),
+        names=tuple(paths[:3]),
+    )

@@ -443,3 +443,64 @@ def _uncovered(lines: list[str]) -> list[str]:
         if match and float(match.group(2)) < 100:
             rows.append((float(match.group(2)), f"{match.group(1)} {match.group(3).strip()}".strip()))
     return [name for _, name in sorted(rows)]
+
+
+@line_rule(
+    "behave",
+    "failing scenarios|assert failed|scenario:",
+    r"^Failing scenarios:|^\s*\d+\) Scenario: (?P<name>[^#]+?)\s*# (?P<place>\S+\.feature:\d+)",
+    source="behave, Cucumber",
+    most=1,
+)
+def behave(hit: Hit) -> Hypothesis | None:
+    """Cucumber's languages: the failing scenario, and the step that failed."""
+    listed = re.search(r"(\S+\.feature:\d+)\s+(.+)", hit.document.window(hit.index + 1, 0, 2))
+    place = hit.get("place") or (listed.group(1) if listed else "")
+    name = hit.get("name") or (listed.group(2).strip() if listed else "")
+    failed = re.search(
+        r"^\s+((?:Given|When|Then|And|But) .+?)(?:\s+#.*)?\n\s+((?:ASSERT FAILED|Assertion|Traceback|\w*Error).*)",
+        hit.document.text,
+        re.MULTILINE,
+    )
+    step = f' at the step "{failed.group(1)}": {failed.group(2)}' if failed else ""
+    return Hypothesis(
+        FailureType.TEST_FAILURE,
+        f'The scenario "{name}" ({place}) fails{step}',
+        0.93,
+        fixes(name, place, step, hit.scene),
+        names=(place.split(":")[0],),
+    )
+
+
+_FAILED_LINE = re.compile(
+    r"\bFAIL(?:ED|URE|ING)?\b|^\s*[✗✘✖×]\s|^not ok |[Aa]ssert\w* (?:failed|error)|AssertionError|\bexpected\b.{0,80}\b(?:but|got|actual|received|was)\b",
+    re.IGNORECASE,
+)
+
+
+@scene_rule("test-summary", "a test step that failed in a format that no other rule knows")
+def test_summary(scene: Scene) -> Iterable[Hypothesis]:
+    """The first lines that say that a test failed."""
+    document = scene.step
+    if document is None or scene.step_type != "test" or scene.evidence.exit_code in (0, None, 124, 127):
+        return
+    found = [
+        index
+        for index, line in enumerate(document.lines[:20_000])
+        if _FAILED_LINE.search(line[:400]) and not re.search(r"\b0 fail", line)
+    ][:4]
+    if not found:
+        return
+    shown = "; ".join(quoted(document.lines[index], 150) for index in found)
+    below = quoted(document.window(found[0] + 1, 0, 3), 200)
+    place = re.search(r"((?:[\w@-]+/)*[\w.@-]+\.\w{1,5}):(\d+)", document.window(found[0], 3, 8))
+    spot = f"{place.group(1)}:{place.group(2)}" if place else ""
+    yield Hypothesis(
+        FailureType.TEST_FAILURE,
+        f"A test fails{f' ({spot})' if spot else ''}: {shown}: {below}",
+        0.64,
+        fixes(quoted(document.lines[found[0]], 80), spot, shown, scene),
+        (scene.cite(document, found[0]),),
+        scene.step_name,
+        names=(spot.split(":")[0],) if spot else (),
+    )

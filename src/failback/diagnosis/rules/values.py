@@ -26,7 +26,7 @@ ROWS = (
     row(
         "port-invalid",
         "port",
-        r"ERR_SOCKET_BAD_PORT[^\n]*?(?:\((?P<a>[^)]*)\)|Received (?P<a2>[^\n]*))|port must be 0-65535|[\"'](?P<b>[^\"']*)[\"'] is not a valid port number|Port value out of range: ?(?P<c>-?\d+)|port out of range: ?(?P<d>-?\d+)|address (?P<e>\S+): invalid port|unknown port[^\n]*|invalid port (?:number|value|specified|in)?:? ?[\"']?(?P<f>[\w.:-]*)|lookup tcp/(?P<g>[^:\s]+)|(?:--?port|PORT)\W{1,4}(?P<h>[\w.-]+)['\"]? is not a valid (?:integer|port|number)|port (?P<i>\S+) (?:is )?(?:not valid|invalid|not in range|must be)|Invalid value for '?--port'?: '(?P<j>[^']*)'",
+        r"ERR_SOCKET_BAD_PORT[^\n]*?(?:\((?P<a>[^)]*)\)|Received (?P<a2>[^\n]*))|port must be 0-65535|[\"'](?P<b>[^\"']*)[\"'] is not a valid port number|Port value out of range: ?(?P<c>-?\d+)|port out of range: ?(?P<d>-?\d+)|address (?P<e>\S+): invalid port|unknown port[^\n]*|invalid port (?:number|value|specified|in)?:? ?[\"']?(?P<f>[\w.:-]*)|lookup tcp/(?P<g>[^:\s]+)|(?:--?port|PORT)\W{1,4}(?P<h>[\w.-]+)['\"]? is not a valid (?:integer|port|number)|port (?P<i>\S+) (?:is )?(?:not valid|invalid|not in range|must be)|Invalid value for '?--port'?: '(?P<j>[^']*)'|ports? must be (?:within range|a valid|an? (?:integer|number)|between)[^\n]*|should be (?:a )?valid port[^\n]*",
         _INVALID,
         "The port in the configuration is not a valid number (range 0 to 65535): {a}{a2}{b}{c}{d}{e}{f}{g}{h}{i}{j}",
         "Correct the value of PORT",

@@ -11,6 +11,7 @@ from failback.facts.document import Document
 from failback.facts.traces import Raised, Trace
 from failback.model.diagnosis import Citation, FailureType, Recommendation
 
+SHAPES_MAX = 3  # of lines that differ only in digits, how many a rule looks at in a long text
 MATCHES_MAX = 12  # hypotheses of one line rule in one document
 
 
@@ -111,7 +112,13 @@ def line_rule(
         def find(scene: Scene) -> Iterator[Hypothesis]:
             for document in scene.documents:
                 made = 0
+                seen: dict[str, int] = {}
                 for index in _lines_with(document, anchors):
+                    if document.long:
+                        shape = document.shape(index)
+                        seen[shape] = seen.get(shape, 0) + 1
+                        if seen[shape] > SHAPES_MAX:
+                            continue
                     match = compiled.search(document.window(index, before, lines - 1))
                     if match is None or scene.is_foreign(document, index):
                         continue
@@ -182,6 +189,6 @@ def quoted(line: str, chars_max: int = 300) -> str:
 def _lines_with(document: Document, anchors: tuple[str, ...]) -> list[int]:
     found: set[int] = set()
     for anchor in anchors:
-        if anchor in document.lower:
+        if document.may_hold(anchor):
             found.update(document.hits(anchor))
     return sorted(found)

@@ -10,6 +10,11 @@ TEXT_CHARS_MAX = 4_000_000  # of one log; the beginning and the end are kept
 HEAD_CHARS = 1_000_000
 LINE_CHARS_MAX = 4_000
 JSON_CHARS_MAX = 64_000
+TOKEN_CHARS_MAX = (
+    400  # of a word without a space (base64, minified code); longer ones make patterns slow and say nothing
+)
+REPEATS_FROM_CHARS = 64_000  # in longer texts what repeats is left out: the first and last two of each shape are kept
+REPEATS_KEPT = 2
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,2000}(?:\x07|\x1b\\)|[@-Z\\-_])")
 _DIRECTION = (0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF)
@@ -21,6 +26,10 @@ _PREFIX = re.compile(
     rf"|{_TIME}(?: |\t))+"
 )
 _MAYBE_PREFIXED = re.compile(r"^(?:\d{4}-\d\d-\d\d|\[pod/|#\d|[\w.-]{1,60} +\| )", re.MULTILINE)
+_LONG_WORD = re.compile(rf"\S{{{TOKEN_CHARS_MAX},}}")
+_SHAPE = dict.fromkeys(
+    map(ord, "0123456789abcdefABCDEF-")
+)  # without these, lines that differ in numbers and ids are equal
 _ERRORISH = ("error", "fatal", "panic", "exception", "critical", "warn", "fail", "severe")
 _MESSAGE_KEYS = ("msg", "message", "@message", "event", "log", "textPayload", "short_message", "body")
 _DETAIL_KEYS = ("error", "err", "exc", "exception", "error_message", "reason", "cause", "detail")
@@ -48,7 +57,9 @@ def clean_lines(raw: str | bytes) -> tuple[list[str], list[int]]:
         numbers = [n if n <= head else n + skipped - 1 for n in numbers]
     if _MAYBE_PREFIXED.search(text):
         lines = [_PREFIX.sub("", line, count=1) for line in lines]
-    lines = [line if len(line) <= LINE_CHARS_MAX else _shortened(line) for line in lines]
+    lines = [line if len(line) <= TOKEN_CHARS_MAX else _shortened(line) for line in lines]
+    if len(text) > REPEATS_FROM_CHARS:
+        lines, numbers = _without_repeats(lines, numbers)
     if '{"' in text or "{ " in text:
         return _with_json_records(lines, numbers)
     return lines, numbers
@@ -66,11 +77,31 @@ def _plain(text: str) -> str:
 
 
 def _shortened(line: str) -> str:
-    """The beginning and the end of a long line; a JSON record stays whole so that it can be read."""
+    """A long line's beginning and end, with long words cut; a JSON record stays whole so that it can be read."""
     if line.lstrip().startswith("{") and len(line) <= JSON_CHARS_MAX:
         return line
+    line = _LONG_WORD.sub(lambda word: f"{word.group(0)[:120]}...{word.group(0)[-120:]}", line)
     half = LINE_CHARS_MAX // 2
-    return f"{line[:half]} ... {line[-half:]}"
+    return line if len(line) <= LINE_CHARS_MAX else f"{line[:half]} ... {line[-half:]}"
+
+
+def _without_repeats(lines: list[str], numbers: list[int]) -> tuple[list[str], list[int]]:
+    """Without the middle ones of blocks that repeat but for their digits; a block is a line and what is indented below it."""
+    starts = [index for index, line in enumerate(lines) if line[:1] not in (" ", "\t")] or [0]
+    if starts[0] != 0:
+        starts.insert(0, 0)
+    shapes: dict[str, list[int]] = {}
+    ends = [*starts[1:], len(lines)]
+    for block, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        shape = "\n".join(lines[start : min(end, start + 40)]).translate(_SHAPE)
+        shapes.setdefault(shape, []).append(block)
+    kept: set[int] = set()
+    for blocks in shapes.values():
+        kept.update(blocks if len(blocks) <= 2 * REPEATS_KEPT else [*blocks[:REPEATS_KEPT], *blocks[-REPEATS_KEPT:]])
+    if len(kept) == len(starts):
+        return lines, numbers
+    shown = [index for block in sorted(kept) for index in range(starts[block], ends[block])]
+    return [lines[index] for index in shown], [numbers[index] for index in shown]
 
 
 def _with_json_records(lines: list[str], numbers: list[int]) -> tuple[list[str], list[int]]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cache, cached_property
 
 from failback.facts.clean import clean_lines
 from failback.facts.installed import Installed
 from failback.facts.traces import Trace, find_traces
 
-HITS_MAX = 60  # of one word; a log that repeats it has told all by then
+HITS_MAX = 40  # of one word; a log that repeats it has told all by then
 NOTHING_INSTALLED = Installed()
 _UPPER = {c: c + 32 for c in range(65, 91)}
 _LEVEL = re.compile(
@@ -31,6 +31,14 @@ _PROXY_ERROR = re.compile(
     r"\[(?:error|crit|alert|emerg)\] \d+#|while (?:connecting to|reading response header from|reading) upstream|AH0\d{4}:",
     re.IGNORECASE,
 )
+VOCABULARY_FROM_CHARS = 30_000
+_LETTERS = {c: 32 for c in range(128) if not 97 <= c <= 122}
+_NO_DIGITS = dict.fromkeys(range(48, 58))
+
+
+@cache
+def _parts(word: str) -> tuple[str, ...]:
+    return tuple(part for part in word.translate(_LETTERS).split() if len(part) > 1)
 
 
 class Document:
@@ -63,6 +71,26 @@ class Document:
     def traces(self) -> tuple[Trace, ...]:
         """Every stack trace in the text, in order."""
         return self.installed.seen_in(find_traces(self.lines, self.text))
+
+    @property
+    def long(self) -> bool:
+        """True for a text in which messages repeat."""
+        return len(self.lower) >= VOCABULARY_FROM_CHARS
+
+    @cached_property
+    def vocabulary(self) -> str:
+        """Every word (letters only) of the text once, joined: a text that lacks a word's letters lacks the word."""
+        return "\n".join(set(self.lower.translate(_LETTERS).split()))
+
+    def may_hold(self, word: str) -> bool:
+        """False when the text certainly lacks a lower-case text; a cheap look before the search."""
+        if len(self.lower) < VOCABULARY_FROM_CHARS:
+            return word in self.lower
+        return all(part in self.vocabulary for part in _parts(word)) and word in self.lower
+
+    def shape(self, index: int) -> str:
+        """The line without digits: equal for two prints of one message."""
+        return self.lines[index][:1000].translate(_NO_DIGITS)
 
     def index_at(self, offset: int) -> int:
         """The index of the line at an offset of `text`."""

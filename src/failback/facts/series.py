@@ -10,7 +10,7 @@ from dataclasses import dataclass
 SAMPLES_MIN = 6
 RISING_SHARE_MIN = 0.75
 GROWTH_MIN = 1.4  # last value over the first
-LINES_MAX = 4_000  # the last ones of a log
+LINES_MAX = 1_500  # the last ones of a log
 _PAIR = re.compile(r"\b([A-Za-z_][\w.]{0,40})\s?[=:]\s?(\d{1,15}(?:\.\d{1,6})?)\s?([KMG]i?B|kB|B\b|bytes)?")
 _WORDS = re.compile(
     r"\b(cache|sessions?|history|queue|buffer|entries|listeners?|subscribers?|connections|registry|backlog|objects|heap|rss|memory)\b[^\d\n]{1,30}?(\d{1,15}(?:\.\d+)?)\s?([KMG]i?B|kB|bytes)?",

@@ -235,8 +235,9 @@ def error_then_place(scene: Scene) -> Iterable[Hypothesis]:
     document = scene.step
     if document is None or scene.step_type not in ("build", "docker") or scene.evidence.exit_code == 0:
         return
-    for index, line in enumerate(document.lines[:20_000]):
-        said = _SAID.match(line[:500])
+    candidates = sorted({index for word in ("error", "✘", "×", "✖", "[!]") for index in document.hits(word)})
+    for index in candidates:
+        said = _SAID.match(document.lines[index][:500])
         if said is None or scene.is_deprecation(document, index):
             continue
         spot = next(

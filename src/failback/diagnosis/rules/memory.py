@@ -269,8 +269,8 @@ def _memory_grows(scene: Scene) -> tuple[Growing, Document] | None:
 @scene_rule("memory-grows", "a process that prints its memory and was killed or ran out of it: steady growth is a leak")
 def memory_grows(scene: Scene) -> Iterable[Hypothesis]:
     """The log itself shows the growth, and something says that memory ended it."""
-    seen = _memory_grows(scene)
-    if seen is None or not _ended_for_memory(scene):
+    seen = _memory_grows(scene) if _ended_for_memory(scene) else None
+    if seen is None:
         return
     grown, document = seen
     what, place = _grower(scene)

@@ -30,7 +30,7 @@ class Peer:
     version: str
     programs: dict[str, str]  # name of the program -> its package in the module
     folders: dict[str, str]  # name in the cache -> its path in the module
-    set_version: str = ""  # the variable that `version` prints; a build from the module does not know it
+    set_version: str = ""  # what a build from the module does not know, as the linker takes it: VARIABLE=VALUE
 
     @property
     def folder(self) -> Path:
@@ -44,7 +44,7 @@ ALL = (
         "v4.3.1",
         {"helm": "./cmd/helm"},
         {},
-        "helm.sh/helm/v4/internal/version.version",
+        "helm.sh/helm/v4/internal/version.version=v4.3.1",
     ),
     Peer(
         "argo-rollouts",
@@ -52,7 +52,7 @@ ALL = (
         "v1.10.1",
         {"rollouts-controller": "./cmd/rollouts-controller", "kubectl-argo-rollouts": "./cmd/kubectl-argo-rollouts"},
         {"crds": "manifests/crds"},
-        "github.com/argoproj/argo-rollouts/utils/version.version",
+        "github.com/argoproj/argo-rollouts/utils/version.version=1.10.1",
     ),
     Peer("kwok", "sigs.k8s.io/kwok", "v0.8.0", {"kwok": "./cmd/kwok"}, {"stages": "kustomize/stage"}),
 )
@@ -96,7 +96,7 @@ def download(peer: Peer) -> Path:
 
 def compile_program(peer: Peer, sources: Path, package: str, target: Path) -> None:
     """Its own go.mod and go.sum decide what it is built of."""
-    flags = "-s -w" + (f" -X {peer.set_version}={peer.version}" if peer.set_version else "")
+    flags = "-s -w" + (f" -X {peer.set_version}" if peer.set_version else "")
     command = ["nice", "-n", "19", "go", "build", "-mod=readonly", "-trimpath", "-ldflags", flags]
     done = subprocess.run(
         [*command, "-o", str(target), package],

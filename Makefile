@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Marks a finished set-up; made anew when what it depends on changes.
 READY := $(VENV)/.ready
 
-.PHONY: demo example test test-cluster lint types bench reference clean help
+.PHONY: demo example test test-cluster lint types bench bench-kubernetes reference clean help
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -40,6 +40,17 @@ lint: $(READY)
 ## make bench      the figures of the README, each beside its peer
 bench: $(READY)
 	$(BIN)/python -m bench
+
+## make bench-kubernetes   failback, kubectl, Helm and Argo Rollouts head to head on the testbed; then scale, on fake nodes
+bench-kubernetes: $(READY)
+	$(BIN)/python tools/prepare_tests.py
+	testbed/up
+	testbed/peers
+	PATH="$(CURDIR)/$(BIN):$$PATH" testbed/run $(BIN)/python -m bench.kubernetes
+	PATH="$(CURDIR)/$(BIN):$$PATH" testbed/run $(BIN)/python -m bench.peers
+	testbed/fake-nodes up
+	testbed/run $(BIN)/python -m bench.scale
+	testbed/fake-nodes down
 
 $(READY): pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit("failback needs Python 3.11 or newer, this is " + sys.version.split()[0] + ". Name one: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'

@@ -26,6 +26,7 @@ _SECTIONS = (
 )
 _RESERVED = (
     "environment",
+    "services",
     "checks/max_error_increase",
     "checks/max_latency_increase",
     "notification_config/email/server",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from failback.executor.lock import ServiceLock
+from failback.executor.lock import ServiceLock, ServiceLocks
 from failback.model.errors import LeaseLost, ServiceHeld
 
 HOLD = """
@@ -98,3 +98,34 @@ def test_tokens_only_grow(tmp_path: Path) -> None:
         lock.release()
 
     assert tokens == [1, 2, 3]
+
+
+def test_several_locks_are_taken_all_or_none(tmp_path: Path) -> None:
+    """Given that one of three is held, then none of the others is taken; once it is free, all are."""
+    held = ServiceLock(tmp_path, "search")
+    held.acquire("failback deploy")
+    wanted = ServiceLocks(tmp_path, ["shop", "search", "basket"])
+
+    with pytest.raises(ServiceHeld, match="search is held"):
+        wanted.acquire("failback deploy")
+
+    assert not any(lock.held for lock in wanted.by_name.values())
+    held.release()
+    wanted.acquire("failback deploy")
+    assert all(lock.held for lock in wanted.by_name.values())
+    wanted.release()
+
+
+def test_locks_that_the_caller_has_stay_his(tmp_path: Path) -> None:
+    """An execution that is taken up on the way to another uses its locks, and gives back only those it took itself."""
+    mine = ServiceLocks(tmp_path, ["shop"])
+    mine.acquire("failback deploy")
+    more = ServiceLocks(tmp_path, ["shop", "search"], mine.by_name)
+
+    more.acquire("failback resume")
+    more.release()
+
+    assert more.by_name["shop"] is mine.by_name["shop"]
+    assert mine.by_name["shop"].held
+    assert not more.by_name["search"].held
+    mine.release()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from failback.executor.measure import as_record, over
-from failback.model.execution import Traffic, impact_with_count, user_impact
+from failback.model.execution import Traffic, impact_with_count, together, user_impact
 from failback.model.release import RevisionCounters, TrafficCounters
 
 
@@ -56,3 +56,35 @@ def test_a_first_deployment_counts_from_the_proxys_start() -> None:
 
 def test_one_request_is_singular() -> None:
     assert user_impact(Traffic(10, 1, "proxy")) == "1 request failed"
+
+
+def test_several_services_are_summed() -> None:
+    """The sum, and beside it what each counted, and where."""
+    traffic = together({"shop": Traffic(100, 2, "proxy", by_kind={"5xx": 2}), "search": Traffic(50, 0, "gateway")})
+
+    assert (traffic.requests, traffic.failed, traffic.source) == (150, 2, "proxy, gateway")
+    assert user_impact(traffic) == "2 requests failed"
+    by_service = traffic.as_dict()["by_service"]
+    assert by_service["search"] == {"requests": 50, "failed": 0, "source": "gateway", "user_impact": "ZERO"}
+    assert traffic.by_kind == {"5xx": 2}
+
+
+def test_several_services_are_unknown_where_one_is() -> None:
+    """What one did not count, the others' counts cannot make up for; the reason names it."""
+    unknown = Traffic(None, None, "none", "the proxy was restarted meanwhile")
+    traffic = together({"shop": Traffic(100, 0, "proxy"), "search": unknown})
+
+    assert (traffic.requests, traffic.failed) == (None, None)
+    assert user_impact(traffic) == "UNKNOWN"
+    assert "search: UNKNOWN: the proxy was restarted" in impact_with_count(user_impact(traffic), traffic.as_dict())
+
+
+def test_a_count_and_a_proof_go_together() -> None:
+    """One service counted, the other's new release was seen to get nothing: nobody was harmed, and both are told."""
+    spared = Traffic(None, None, "endpoints", "no new pod was ever in a slice", spared=True)
+    traffic = together({"shop": Traffic(100, 0, "proxy"), "search": spared})
+
+    assert user_impact(traffic) == "ZERO"
+    assert impact_with_count("ZERO", traffic.as_dict()).startswith(
+        "ZERO: shop: ZERO: 0 of 100 requests failed; search: ZERO"
+    )

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from failback.executor.plan_file import LoadedPlan, load_plan, load_text
 from failback.model.errors import PlanError, PlanNotFound
+from failback.model.plan import Plan
 
 CONTRACT = """\
 apiVersion: failback/v1
@@ -182,6 +183,11 @@ def test_one_wrong_thing_is_one_problem_at_its_place(folder, text, where, line, 
     assert says in found[3]
 
 
+SEVERAL = (
+    "service: platform\nservices:\n"
+    "  shop:\n    target: {kind: local, listen: '127.0.0.1:1'}\n    release: {path: notes, start: x}\n"
+    "  search:\n    target: {kind: local, listen: '127.0.0.1:2'}\n    release: {path: notes, start: x}\n"
+)
 LOCAL = "service: shop\ntarget: {kind: local}\nrelease:\n  path: notes\n  start: sh run.sh\n"
 
 
@@ -201,6 +207,10 @@ LOCAL = "service: shop\ntarget: {kind: local}\nrelease:\n  path: notes\n  start:
         (LOCAL.replace("kind: local", "kind: locl"), "target/kind", 2, "Did you mean local?"),
         (LOCAL.replace("start:", "command:"), "release/command", 5, "Did you mean `start`?"),
         (LOCAL + "services: {a: {target: {kind: local}, release: {path: notes, start: x}}}\n", "target", 2, "below `services`"),
+        (SEVERAL.replace("0.1:2", "0.1:1"), "services/search/target/listen", 7, "shop has 127.0.0.1:1 already"),
+        (SEVERAL + "steps:\n  - {name: D, type: deploy, service: shop}\n", "services/search", 6, "no step that deploys it"),
+        (SEVERAL + "steps:\n  - {name: D, type: deploy}\n", "steps/1", 10, "since the plan has several: shop, search"),
+        (SEVERAL.replace("kind: local, listen: '127.0.0.1:1'", "kind: kubernetes").replace("kind: local, listen: '127.0.0.1:2'", "kind: kubernetes").replace("path: notes, start: x", "manifests: '-'"), "services/search/release/manifests", 8, "shop reads it already"),
     ],
 )  # fmt: skip
 def test_problems_of_targets_and_releases(folder, text, where, line, says):
@@ -208,6 +218,28 @@ def test_problems_of_targets_and_releases(folder, text, where, line, says):
 
     assert found[0][:2] == (where, line)
     assert says in found[0][3]
+
+
+def test_several_services_without_steps_are_deployed_one_after_the_other(folder):
+    """Each has its Deploy step, in the order in which they are written."""
+    plan = load(SEVERAL, folder).plan
+
+    assert [(step.name, plan.service_of(step)) for step in plan.steps] == [
+        ("Deploy shop", "shop"),
+        ("Deploy search", "search"),
+    ]
+    assert plan.step_needs()["Deploy search"] == ("Deploy shop",)
+
+
+def test_one_service_of_several_is_a_plan_of_its_own(folder):
+    """It is what a rollback, a drill and its target work with: nothing in it names another service."""
+    plan = load(SEVERAL, folder).plan
+    alone = plan.alone("search")
+
+    assert (alone.service, alone.services) == ("search", {})
+    assert (alone.target, alone.release) == (plan.services["search"].target, plan.services["search"].release)
+    assert [(step.name, step.service) for step in alone.steps] == [("Deploy search", None)]
+    assert Plan.model_validate(alone.model_dump(mode="json", by_alias=True)) == alone
 
 
 @pytest.mark.parametrize("run", ["mkdir -p dist", "npm run build -- --out=./dist", "cp -r src dist/"])

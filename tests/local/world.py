@@ -121,7 +121,7 @@ class World:
                 {"name": "Deploy", "type": "deploy"},
             ],
         }
-        return _joined(plan, self.extra)
+        return joined(plan, self.extra)
 
     def write_plan(self) -> None:
         (self.folder / "failback.yaml").write_text(json.dumps(self.plan(), indent=1))
@@ -211,10 +211,10 @@ class World:
             process.kill()
 
 
-def _joined(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    joined = dict(below)
+def joined(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """The one mapping over the other, key by key."""
+    made = dict(below)
     for key, value in above.items():
-        joined[key] = (
-            _joined(joined[key], value) if isinstance(value, dict) and isinstance(joined.get(key), dict) else value
-        )
-    return joined
+        both = isinstance(value, dict) and isinstance(made.get(key), dict)
+        made[key] = joined(made[key], value) if both else value
+    return made

@@ -27,11 +27,29 @@ from failback.telemetry.events import Subscriber
 def run_own(
     loaded: LoadedPlan, home: Home, say: Callable[[str], None], subscribers: Sequence[Subscriber]
 ) -> DrillReport:
-    """Deploys the derived bad version with the plan's own checks. Raises UsageError where nothing is live yet."""
+    """Deploys the derived bad version with the plan's own checks; of several services, of one after the other.
+
+    Raises UsageError where one is not live yet.
+    """
     began = time.monotonic()
-    plan = loaded.plan
-    if plan.target is None:
+    report = DrillReport()
+    services = loaded.plan.service_specs()
+    if not services:
         raise UsageError("A drill needs a plan with a target; `failback drill --bundled` needs none.")
+    for name in services:
+        alone = dataclasses.replace(loaded, plan=loaded.plan.alone(name))
+        one = _run_one(alone, home, say, subscribers)
+        before = f"{name}: " if loaded.plan.services else ""
+        report.results |= {f"{before}{key}": result for key, result in one.results.items()}
+        report.checks += [dataclasses.replace(check, name=f"{before}{check.name}") for check in one.checks]
+    report.seconds = round(time.monotonic() - began, 2)
+    return report
+
+
+def _run_one(
+    loaded: LoadedPlan, home: Home, say: Callable[[str], None], subscribers: Sequence[Subscriber]
+) -> DrillReport:
+    plan = loaded.plan
     release = ExecutionValues.resolve(loaded, os.environ).release(plan, loaded.folder, from_revision=None)
     stable = asyncio.run(_stable_now(home, loaded, release))
     if stable is None:
@@ -48,7 +66,6 @@ def run_own(
     report.checks = bad_release_checks(result, bad.cause_type, bad.words)
     after = asyncio.run(_stable_now(home, loaded, release))
     report.checks.append(Check("the same revision is live", after == stable, f"{stable} before, {after} after"))
-    report.seconds = round(time.monotonic() - began, 2)
     return report
 
 

@@ -3,38 +3,46 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import shutil
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from failback.executor import ballast, measure, results
 from failback.executor.archive import rewrite_archive
-from failback.executor.context import Execution, Outcome
+from failback.executor.context import Execution, Member, Outcome
 from failback.executor.remembering import settle
 from failback.model.errors import FailbackError
-from failback.model.execution import Traffic, exit_code_of
+from failback.model.execution import Traffic, exit_code_of, together
+from failback.targets.base import Action
 
 
 async def finish(x: Execution) -> Outcome:
     """All steps succeeded: the former revision leaves, in order. Trouble in leaving is told, and fails nothing:
     users are served by a revision that has passed."""
     outcome: Outcome = {"status": "succeeded", "actions": [], "notes": []}
-    if x.target is None:
+    if not x.members:
         return outcome
-    for step in x.plan.steps:
-        revision = x.revision(step.name)
+    for member in x.members.values():
+        revision = x.revision(member)
         if revision is None:
             continue
         try:
-            actions = await x.target.finish(revision, x.journal)
-            outcome["actions"] += [results.action(action) for action in actions]
-            checks = await x.target.verify_stable(None)
-            outcome["stable"] = all(check.ok is not False for check in checks)
-            outcome["checks"] = [results.action(check) for check in checks]
+            actions = await member.target.finish(revision, member.journal)
+            outcome["actions"] += _recorded(x, member, actions)
+            checks = await member.target.verify_stable(None)
+            outcome["stable"] = outcome.get("stable", True) and all(check.ok is not False for check in checks)
+            outcome["checks"] = [*outcome.get("checks", []), *_recorded(x, member, checks)]
         except FailbackError as error:
-            outcome["notes"].append(f"the former revision could not be removed: {error.message}")
+            told = x.told(member, f"the former revision could not be removed: {error.message}")
+            outcome["notes"].append(told)
     x.emit("finished", actions=outcome["actions"], notes=outcome["notes"])
     return outcome
+
+
+def _recorded(x: Execution, member: Member, actions: Sequence[Action]) -> list[dict[str, Any]]:
+    return [results.action(dataclasses.replace(action, text=x.told(member, action.text))) for action in actions]
 
 
 async def conclude(x: Execution, opened: Outcome) -> Outcome:
@@ -50,21 +58,25 @@ async def conclude(x: Execution, opened: Outcome) -> Outcome:
     await asyncio.to_thread(x.snapshots.prune, in_use(x), time.time())
     ballast.drop(x.home)
     if x.row.kind == "deploy":
-        x.values.only("notification_config.").seal(x.home.service(x.row.service) / "told", x.home.key_file)
+        for service in x.members or (x.row.service,):
+            x.values.only("notification_config.").seal(x.home.service(service) / "told", x.home.key_file)
     x.values.forget()
     shutil.rmtree(x.files / "scratch", ignore_errors=True)
     x.emit("execution-finished", status=result["status"], exit_code=code, rollback=result["rollback_performed"])
-    if x.target is not None:
-        await x.target.close()
+    for member in x.members.values():
+        await member.target.close()
     x.on_end()
     return {"exit_code": code}
 
 
 async def traffic(x: Execution, opened: Outcome) -> Traffic:
     """Users' requests from the opening until now."""
-    if x.target is None:
+    if not x.members:
         return Traffic(None, None, "none", measure.NO_TARGET)
-    return measure.over(opened["traffic"], await x.target.traffic())
+    each = {
+        name: measure.over(opened["traffic"][name], await member.target.traffic()) for name, member in x.members.items()
+    }
+    return together(each) if x.several else each[x.row.service]
 
 
 def in_use(x: Execution) -> set[str]:
@@ -73,5 +85,5 @@ def in_use(x: Execution) -> set[str]:
     for row in x.store.executions(state="running"):
         kept: Any = x.home.execution(row.id) / "snapshot"
         if kept.exists():
-            running.add(kept.read_text())
+            running.update(kept.read_text().split())
     return running

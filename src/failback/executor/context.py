@@ -12,12 +12,12 @@ from typing import Any
 from failback.backup.store import SnapshotStore
 from failback.executor.home import Home
 from failback.executor.journal import ExecutionJournal
-from failback.executor.lock import ServiceLock
+from failback.executor.nodes import Part
 from failback.executor.orchestrator import Orchestrator
 from failback.executor.stop import StopFlag
 from failback.executor.store import ExecutionRow, Store
 from failback.executor.values import ExecutionValues
-from failback.model.plan import Plan
+from failback.model.plan import Checks, Plan, Step
 from failback.model.redaction import Redactor
 from failback.model.release import Revision
 from failback.model.safe_json import safe_json
@@ -27,23 +27,36 @@ from failback.telemetry.events import EventLog
 Outcome = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One service of an execution: the Deploy step that rolls it out, where it runs, and the record of its writes."""
+
+    service: str
+    step: Step
+    target: Target
+    journal: ExecutionJournal
+    checks: Checks
+
+
 @dataclass(slots=True)
 class Execution:
     """The parts of one execution. `outcomes` holds what each node of the plan and each
-    recorded stage ("open", "finish", "phase 3") came to, by its name."""
+    recorded stage ("open", "finish", "phase 3") came to, by its name.
+
+    `members`: the services by name, in the order of the graph; none for a plan of steps alone.
+    """
 
     row: ExecutionRow
     plan: Plan
     folder: Path
     home: Home
     store: Store
-    lock: ServiceLock
     journal: ExecutionJournal
     snapshots: SnapshotStore
     values: ExecutionValues
     redactor: Redactor
     events: EventLog
-    target: Target | None
+    members: Mapping[str, Member]
     orchestrator: Orchestrator | None
     on_end: Callable[[], None]
     stop: StopFlag = field(default_factory=StopFlag)
@@ -70,14 +83,39 @@ class Execution:
     def emit(self, event: str, /, **fields: Any) -> None:
         self.events.emit(event, **fields)
 
-    def release(self, step_name: str) -> ReleaseSpec:
-        """What the Deploy step deploys, resolved."""
-        return self.values.release(self.plan, self.folder, from_revision=self.row.plan.get("from_revision"))
+    @property
+    def several(self) -> bool:
+        """Whether the plan is one for several services: then all that is told names the service."""
+        return bool(self.plan.services)
 
-    def revision(self, step_name: str) -> Revision | None:
-        """The revision that the Deploy step made, if it came that far."""
-        staged = self.outcomes.get(f"{step_name}/stage", {}).get("revision")
+    def told(self, member: Member, text: str) -> str:
+        """The text, with the service's name before it where there are several."""
+        return f"{member.service}: {text}" if self.several else text
+
+    def named(self, member: Member) -> dict[str, str]:
+        """What an event says of its service, where there are several."""
+        return {"service": member.service} if self.several else {}
+
+    def member(self, step: Step) -> Member:
+        """The service that the Deploy step rolls out."""
+        return self.members[self.plan.service_of(step)]
+
+    def release(self, member: Member) -> ReleaseSpec:
+        """What its Deploy step deploys, resolved."""
+        values = self.values.alone(self.plan, member.service)
+        former = self.row.plan.get("from_revision")
+        if isinstance(former, dict):
+            former = former[member.service]
+        return values.release(self.plan.alone(member.service), self.folder, from_revision=former)
+
+    def revision(self, member: Member) -> Revision | None:
+        """The revision that its Deploy step made, if it came that far."""
+        staged = self.part(member, Part.STAGE).get("revision")
         return None if staged is None else Revision(**staged)
+
+    def part(self, member: Member, part: Part) -> Outcome:
+        """What a part of its Deploy step came to; empty before it is recorded."""
+        return self.outcomes.get(f"{member.step.name}/{part}", {})
 
     def failed_outcome(self) -> Outcome | None:
         """The failure that came first; broken-off and skipped nodes are consequences, unless a user stopped all."""

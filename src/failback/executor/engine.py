@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,20 @@ import psutil
 
 from failback.backup.store import SnapshotStore
 from failback.executor import targets
-from failback.executor.context import Execution
+from failback.executor.context import Execution, Member
 from failback.executor.home import Home
 from failback.executor.journal import ExecutionJournal
-from failback.executor.lock import ServiceLock
+from failback.executor.lock import ServiceLock, ServiceLocks
 from failback.executor.orchestrator import Orchestrator
 from failback.executor.owners import owner_alive
 from failback.executor.plan_file import LoadedPlan
 from failback.executor.store import ExecutionRow, Store
 from failback.executor.values import ExecutionValues, without_literal_secrets
+from failback.model.dag import topological_order
 from failback.model.errors import FailbackError, InternalError, NotApproved, ServiceHeld
 from failback.model.evidence import INTERRUPTED
 from failback.model.plan import Plan
+from failback.model.redaction import Redactor
 from failback.telemetry.events import EventLog, Subscriber
 
 
@@ -44,7 +46,7 @@ class Engine:
         approved: bool,
         orchestrator: Orchestrator | None = None,
         kind: str = "deploy",
-        from_revision: str | None = None,
+        from_revision: str | Mapping[str, str] | None = None,
         values: ExecutionValues | None = None,
         subscribers: Sequence[Subscriber] = (),
     ) -> dict[str, Any]:
@@ -63,10 +65,10 @@ class Engine:
             values = ExecutionValues.resolve(loaded, os.environ)
         self.home.prepare()
         store = Store(self.home.database)
-        lock = ServiceLock(self.home.locks, plan.service)
-        lock.acquire(f"failback {kind}")
+        locks = ServiceLocks(self.home.locks, _names(plan.service, plan.services))
+        locks.acquire(f"failback {kind}")
         try:
-            self._resume(store, subscribers, held={plan.service: lock}, orchestrator=orchestrator)
+            self._resume(store, subscribers, held=locks.by_name, orchestrator=orchestrator)
             me = psutil.Process()
             execution_id = store.begin_execution(
                 service=plan.service,
@@ -83,10 +85,10 @@ class Engine:
             row = store.execution(execution_id)
             if row is None:
                 raise InternalError(f"execution {execution_id} was recorded and cannot be read back")
-            x = self._execution(row, plan, store, lock, values, orchestrator, subscribers)
+            x = self._execution(row, plan, store, locks, values, orchestrator, subscribers)
             return self._run(x, resumed=False)
         finally:
-            lock.release()
+            locks.release()
             store.close()
 
     def resume(self, subscribers: Sequence[Subscriber] = ()) -> list[dict[str, Any]]:
@@ -112,26 +114,25 @@ class Engine:
         for row in reversed(store.executions(state="running")):
             if owner_alive(row):
                 continue
-            lock = held.get(row.service)
-            own = lock is None
-            if lock is None:
-                lock = ServiceLock(self.home.locks, row.service)
-                try:
-                    lock.acquire("failback resume")
-                except ServiceHeld:
-                    continue  # another process takes it up at this moment
+            names = _names(row.service, row.plan["plan"].get("services") or {})
+            locks = ServiceLocks(self.home.locks, names, held)
             try:
-                results.append(self._take_up(row, store, lock, orchestrator, subscribers))
+                locks.acquire("failback resume")
+            except ServiceHeld:
+                if names & held.keys():
+                    raise  # a service that is wanted now is in the middle of it, and others of it are held
+                continue  # another process takes it up at this moment
+            try:
+                results.append(self._take_up(row, store, locks, orchestrator, subscribers))
             finally:
-                if own:
-                    lock.release()
+                locks.release()
         return results
 
     def _take_up(
         self,
         row: ExecutionRow,
         store: Store,
-        lock: ServiceLock,
+        locks: ServiceLocks,
         orchestrator: Orchestrator | None,
         subscribers: Sequence[Subscriber],
     ) -> dict[str, Any]:
@@ -139,7 +140,7 @@ class Engine:
         store.take_over(row.id, owner=self._runtime().executor_id, owner_pid=me.pid, owner_started=me.create_time())
         plan = Plan.model_validate(row.plan["plan"])
         values = ExecutionValues.unseal(self.home.execution(row.id), self.home.key_file)
-        x = self._execution(row, plan, store, lock, values, orchestrator, subscribers)
+        x = self._execution(row, plan, store, locks, values, orchestrator, subscribers)
         if row.orchestrator == "custom" and orchestrator is None:
             x.stop.set("its orchestrator was an object of the process that died: its steps cannot be run from here")
         return self._run(x, resumed=True)
@@ -149,7 +150,7 @@ class Engine:
         row: ExecutionRow,
         plan: Plan,
         store: Store,
-        lock: ServiceLock,
+        locks: ServiceLocks,
         values: ExecutionValues,
         orchestrator: Orchestrator | None,
         subscribers: Sequence[Subscriber],
@@ -165,8 +166,7 @@ class Engine:
             folder=Path(row.folder),
             home=self.home,
             store=store,
-            lock=lock,
-            journal=ExecutionJournal(store, row.id, lock, events.emit),
+            journal=ExecutionJournal(store, row.id, locks.by_name[plan.service], events.emit),
             snapshots=SnapshotStore(
                 Path(backup.backup_root).expanduser() if backup.backup_root else self.home.backups,
                 self.home.key_file,
@@ -176,11 +176,28 @@ class Engine:
             values=values,
             redactor=redactor,
             events=events,
-            target=targets.open_target(self.home, plan, redactor),
+            members=self._members(row, plan, store, locks, redactor, events),
             orchestrator=orchestrator,
             on_end=lambda: None,
             database_url=self._database_url,
         )
+
+    def _members(
+        self, row: ExecutionRow, plan: Plan, store: Store, locks: ServiceLocks, redactor: Redactor, events: EventLog
+    ) -> dict[str, Member]:
+        """The services in the order of the graph, each with a record that is fenced by its own lock."""
+        found: dict[str, Member] = {}
+        for name in topological_order(plan.step_needs()):
+            step = plan.step(name)
+            if step.type != "deploy":
+                continue
+            service = plan.service_of(step)
+            alone = plan.alone(service)
+            target = targets.open_target(self.home, alone, redactor)
+            if target is not None:
+                journal = ExecutionJournal(store, row.id, locks.by_name[service], events.emit)
+                found[service] = Member(service, step, target, journal, alone.checks)
+        return found
 
     def _run(self, x: Execution, *, resumed: bool) -> dict[str, Any]:
         from failback.executor.workflow import run_execution
@@ -206,6 +223,11 @@ class Engine:
 
     def _runtime(self) -> Any:
         return _shared_runtime(self.home, self._database_url)
+
+
+def _names(plan: str, services: Iterable[str]) -> set[str]:
+    """What an execution locks: the plan's own name and all its services."""
+    return {plan, *services}
 
 
 def _crashed(x: Execution) -> FailbackError:

@@ -6,8 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from failback.executor.context import Execution, Outcome
-from failback.executor.nodes import is_rollout
-from failback.executor.phase import Recovery
+from failback.executor.phase import Recovery, Touched
 from failback.executor.remembering import note_change
 from failback.model.evidence import Evidence, FailedStep
 from failback.targets.local.release_files import own_files
@@ -20,16 +19,17 @@ async def collect(recovery: Recovery) -> Outcome:
     x = recovery.x
     failure = recovery.failure
     note = ""
-    evidence = Evidence(target="none" if x.target is None else x.target.kind)
-    if x.target is not None and recovery.touched:
+    failed = recovery.failed
+    evidence = Evidence(target=next((member.target.kind for member in x.members.values()), "none"))
+    if failed is not None:
         try:
-            evidence = await x.target.evidence(recovery.revision)
+            evidence = await failed.target.evidence(failed.revision)
         except Exception as error:  # noqa: BLE001 - recorded below; phase 4 must run all the same
             note = f"the target's evidence could not be taken: {type(error).__name__}: {error}"
     output = x.files / "steps" / f"{failure['number']:02d}.log" if failure["number"] else None
     evidence = dataclasses.replace(
         evidence,
-        service=x.row.service,
+        service=failed.member.service if failed is not None else x.row.service,
         failed_step=FailedStep(failure["number"] or 0, failure["step"], failure["type"]),
         step_output=_read(output) if output is not None and output.exists() else _reason(failure, evidence),
         api_error=failure.get("api_error") if evidence.api_error is None else evidence.api_error,
@@ -37,12 +37,11 @@ async def collect(recovery: Recovery) -> Outcome:
         verdict_rule=failure.get("rule") or evidence.verdict_rule,
         verdict_reason=failure["reason"],
         timed_out_after_s=failure["duration"] if failure.get("timed_out") else None,
-        release_files=evidence.release_files or tuple(_files(x)),
+        release_files=evidence.release_files or tuple(_files(x, failed)),
     )
     x.keep("evidence.json", evidence.as_dict())
-    deploy = next((step.name for step in x.plan.steps if is_rollout(step, x.target is not None)), None)
-    if x.target is not None and deploy is not None:
-        await note_change(x, x.target, x.release(deploy))
+    if x.members:
+        await note_change(x)
     x.emit("evidence-kept", note=note, logs=len(evidence.logs), replicas=len(evidence.replicas))
     return {"status": "succeeded", "note": note}
 
@@ -65,10 +64,10 @@ def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace")
 
 
-def _files(x: Execution) -> list[str]:
+def _files(x: Execution, failed: Touched | None) -> list[str]:
     """Paths of the release that would have been made, so that recommendations can name real files."""
-    release = x.plan.release
-    path = getattr(release, "path", None)
+    plan = x.plan if failed is None else x.plan.alone(failed.member.service)
+    path = getattr(plan.release, "path", None)
     if path is None:
         return []
     root = (x.folder / path).resolve()

@@ -1,4 +1,4 @@
-"""The plan of a rollback: the service's last plan with its Deploy step alone, for a former revision."""
+"""The plan of a rollback: the last plan with its Deploy steps alone, for former revisions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from failback.executor.home import Home
 from failback.executor.plan_file import LoadedPlan, plan_from_mapping
 from failback.executor.store import Store
 from failback.executor.targets import open_existing
+from failback.model.dag import topological_order
 from failback.model.errors import UsageError
 from failback.model.release import RevisionState, ServiceState
 
@@ -18,9 +19,35 @@ def former_plan(home: Home, service: str, wanted: str | None) -> tuple[LoadedPla
     state = asyncio.run(open_existing(home, service).state())
     revision = _choose(state, wanted)
     loaded = last_plan(home, service)
-    deploy = next(step for step in loaded.plan.steps if step.type == "deploy")
-    plan = loaded.plan.model_copy(update={"steps": (deploy.model_copy(update={"needs": ()}),)})
+    plan = loaded.plan.alone(service)
+    deploy = plan.deploy_steps()[0]
+    plan = plan.model_copy(update={"steps": (deploy.model_copy(update={"needs": ()}),)})
     return dataclasses.replace(loaded, plan=plan), revision, state.stable or "nothing"
+
+
+def former_plans(home: Home, name: str) -> tuple[LoadedPlan, dict[str, str], dict[str, str]]:
+    """As `former_plan`, for all services of a plan at once, the last one first: {service: revision}, twice."""
+    loaded = last_plan(home, name)
+    order = topological_order(loaded.plan.step_needs())
+    deploys = [step for step in map(loaded.plan.step, reversed(order)) if step.type == "deploy"]
+    states = {name: asyncio.run(open_existing(home, name).state()) for name in map(loaded.plan.service_of, deploys)}
+    revisions = {name: _choose(state, None) for name, state in states.items()}
+    plan = loaded.plan.model_copy(update={"steps": tuple(step.model_copy(update={"needs": None}) for step in deploys)})
+    return dataclasses.replace(loaded, plan=plan), revisions, {n: s.stable or "nothing" for n, s in states.items()}
+
+
+def plan_services(home: Home, name: str) -> tuple[str, ...]:
+    """The services of the plan of that name, in its order; none where it is no name of a plan for several."""
+    if not home.exists:
+        return ()
+    store = Store(home.database, create=False)
+    try:
+        for row in store.executions(service=name):
+            if row.service == name and row.kind == "deploy":
+                return tuple(row.plan["plan"].get("services") or ())
+    finally:
+        store.close()
+    return ()
 
 
 def last_plan(home: Home, service: str) -> LoadedPlan:

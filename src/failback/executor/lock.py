@@ -1,4 +1,4 @@
-"""One writer a service: a kernel lock with a fencing token.
+"""One writer a service: a kernel lock with a fencing token; and the locks of several services, all or none.
 
 The lock is a `flock`, so it ends with the process that holds it, however it ends; there is no time-out that a slow
 holder could outlive. A holder that is *stopped* (SIGSTOP, a frozen shell) would block for good, so it is killed
@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import psutil
@@ -98,6 +99,31 @@ class ServiceLock:
             service=self.service,
             holder=holder,
         )
+
+
+class ServiceLocks:
+    """The locks of everything that one execution works on, all or none; always taken in the order of their names.
+
+    `held`: locks that the caller has already; they are used, and neither taken nor released here.
+    """
+
+    def __init__(self, folder: Path, names: Iterable[str], held: Mapping[str, ServiceLock] | None = None) -> None:
+        held = held or {}
+        self.by_name = {name: held.get(name) or ServiceLock(folder, name) for name in sorted(set(names))}
+        self._own = [lock for name, lock in self.by_name.items() if name not in held]
+
+    def acquire(self, what: str) -> None:
+        """Takes them, or raises ServiceHeld with none taken. Nobody waits, so no two can wait for each other."""
+        try:
+            for lock in self._own:
+                lock.acquire(what)
+        except BaseException:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        for lock in reversed(self._own):
+            lock.release()
 
 
 def _end_if_stopped(holder: dict[str, object] | None, ended: set[int]) -> bool:

@@ -9,25 +9,24 @@ import time
 from typing import Any
 
 from failback.executor import ballast, commands, measure
-from failback.executor.context import Execution, Outcome
+from failback.executor.context import Execution, Member, Outcome
 from failback.model.errors import FailbackError, NoSpace, Refused, SnapshotNotVerified
 from failback.model.release import RevisionState
 from failback.model.snapshot import SnapshotContent, SnapshotRef
-from failback.targets.base import Target
 
 
 async def open_execution(x: Execution) -> Outcome:
     """Outcome: "succeeded" with the snapshot; else "failed" with the reason, and `refused` where exit 5 is meant."""
     began = time.time()
     x.emit("execution-started", execution=x.id, service=x.row.service, kind=x.row.kind, resumed=x.resumed)
-    outcome: Outcome = {"began_at": began, "traffic": measure.as_record(None, nothing_ran=False)}
+    nothing_seen = measure.as_record(None, nothing_ran=False)
+    outcome: Outcome = {"began_at": began, "traffic": dict.fromkeys(x.members, nothing_seen)}
     try:
         ballast.keep(x.home)
         # Whatever this very execution had running when it was killed is ended first.
         commands.end_marked(x.mark)
-        if x.target is not None:
-            outcome |= await _look(x, x.target)
-        outcome["snapshot"] = await _back_up(x)
+        outcome |= await _look_at_all(x)
+        outcome["snapshot"] = await _back_up_all(x)
     except Refused as refusal:
         return _not_opened(x, outcome, refusal, refused=True)
     except FailbackError as error:
@@ -50,40 +49,65 @@ def _not_opened(x: Execution, outcome: Outcome, error: FailbackError, *, refused
     }
 
 
-async def _look(x: Execution, target: Target) -> Outcome:
-    await target.aim(x.release("Deploy"))
-    repairs = await target.repair(x.journal)
+async def _look_at_all(x: Execution) -> Outcome:
+    looks = {name: await _look(x, member) for name, member in x.members.items()}
+    return {
+        "repairs": [text for look in looks.values() for text in look["repairs"]],
+        "traffic": {name: look["traffic"] for name, look in looks.items()},
+    }
+
+
+async def _look(x: Execution, member: Member) -> Outcome:
+    target = member.target
+    await target.aim(x.release(member))
+    repairs = [x.told(member, text) for text in await target.repair(member.journal)]
     for text in repairs:
         x.emit("repaired", what=text)
     state = await target.state()
     counters = await target.traffic()
     found: Outcome = {
-        "stable": state.stable,
-        "repairs": list(repairs),
+        "repairs": repairs,
         "traffic": measure.as_record(counters, nothing_ran=state.stable is None),
     }
     for leftover in state.revisions:
         # A dark revision that was kept for a look (auto_rollback_enabled: false) goes when the next release comes.
         if leftover.state in (RevisionState.DARK, RevisionState.FAILED) and leftover.id != state.stable:
-            await target.clean_up(leftover, x.journal)
-            x.emit("leftover-removed", revision=leftover.id)
+            await target.clean_up(leftover, member.journal)
+            x.emit("leftover-removed", revision=leftover.id, **x.named(member))
     return found
 
 
-async def _back_up(x: Execution) -> dict[str, Any]:
-    began = time.monotonic()
+async def _back_up_all(x: Execution) -> dict[str, Any]:
+    """A snapshot for each service, so that each can be restored by itself; what is recorded names them all."""
     x.emit("backup-started")
-    content = await _content(x)
-    with x.journal.intent("snapshot.store"):
+    if not x.several:
+        return await _back_up(x, next(iter(x.members.values()), None))
+    each = {name: await _back_up(x, member) for name, member in x.members.items()}
+    return {
+        "services": each,
+        "execution_id": x.id,
+        "root": next(iter(each.values()))["root"],
+        "encrypted": all(one["encrypted"] for one in each.values()),
+        "files": {path: stored for one in each.values() for path, stored in one["files"].items()},
+        "items": [f"{name}: {item}" for name, one in each.items() for item in one["items"]],
+        "duration_s": round(sum(float(one["duration_s"]) for one in each.values()), 4),
+    }
+
+
+async def _back_up(x: Execution, member: Member | None) -> dict[str, Any]:
+    began = time.monotonic()
+    content = await _content(x, member)
+    with (x.journal if member is None else member.journal).intent("snapshot.store"):
         reference = await asyncio.to_thread(x.snapshots.create, content, x.id)
-        (x.files / "snapshot").write_text(reference.id)
-    if x.target is not None:
-        refused = [finding for finding in await x.target.accepts(content) if finding.blocking]
+        with (x.files / "snapshot").open("a") as kept:
+            kept.write(f"{reference.id}\n")
+    if member is not None:
+        refused = [finding for finding in await member.target.accepts(content) if finding.blocking]
         if refused:
             raise SnapshotNotVerified(
-                f"Nothing was touched: the snapshot of {x.row.service} could not be restored as it is: "
+                f"Nothing was touched: the snapshot of {member.service} could not be restored as it is: "
                 + "; ".join(f"{finding.subject}: {finding.message}" for finding in refused),
-                service=x.row.service,
+                service=member.service,
             )
     duration = time.monotonic() - began
     x.emit(
@@ -94,14 +118,15 @@ async def _back_up(x: Execution) -> dict[str, Any]:
         root=reference.root,
         encrypted=reference.encrypted,
         duration=round(duration, 4),
+        **({} if member is None else x.named(member)),
     )
     return {**dataclasses.asdict(reference), "duration_s": round(duration, 4)}
 
 
-async def _content(x: Execution) -> SnapshotContent:
+async def _content(x: Execution, member: Member | None) -> SnapshotContent:
     """What the target hands over (or the orchestrator's own snapshot), and the plan's step definitions with it."""
-    if x.target is not None:
-        content = await x.target.snapshot()
+    if member is not None:
+        content = await member.target.snapshot()
     else:
         content = SnapshotContent(x.row.service, "none", None, {}, items=())
         take = getattr(x.orchestrator, "snapshot", None)
@@ -128,6 +153,7 @@ def _as_text(kept: Any) -> str:
         return json.dumps({"not_serialisable": repr(kept)})
 
 
-def snapshot_ref(recorded: dict[str, Any]) -> SnapshotRef:
-    """The reference that `open_execution` recorded."""
+def snapshot_of(recorded: dict[str, Any], service: str) -> SnapshotRef:
+    """The reference of a service's snapshot, as `open_execution` recorded it."""
+    recorded = recorded.get("services", {}).get(service, recorded)
     return SnapshotRef(**{**recorded, "items": tuple(recorded["items"])})

@@ -8,11 +8,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from failback.executor import phases, results
-from failback.executor.context import Execution, Outcome
+from failback.executor.context import Execution, Member, Outcome
 from failback.executor.evidence import collect
-from failback.executor.nodes import is_rollout
-from failback.executor.phase import Phase, PhaseResult, Recovery
+from failback.executor.nodes import Part
+from failback.executor.phase import Phase, PhaseResult, Recovery, Touched
 from failback.model.execution import PHASE_NAMES, PhaseStatus
+
+_BEGUN = ("succeeded", "failed", "cancelled")
 
 
 def stages(x: Execution, opened: Outcome) -> Iterator[tuple[str, Callable[[], Awaitable[Outcome]]]]:
@@ -34,21 +36,21 @@ def stages(x: Execution, opened: Outcome) -> Iterator[tuple[str, Callable[[], Aw
 
 
 def _recovery(x: Execution, opened: Outcome, failure: Outcome) -> Recovery:
-    deploys = [step.name for step in x.plan.steps if is_rollout(step, x.target is not None)]
-    staged = next((name for name in deploys if f"{name}/stage" in x.outcomes), None)
-    began = [
-        outcome
-        for name in deploys
-        for outcome in x.outcomes.values()
-        if outcome.get("step") == name and outcome["status"] != "skipped"
-    ]
+    members = reversed(list(x.members.values()))
+    touched = [member for member in members if x.part(member, Part.STAGE).get("status") in _BEGUN]
+    # Those that users were given come first, the last of them before the others; then those that stayed dark.
+    touched.sort(key=lambda member: _cut_over_at(x, member), reverse=True)
     return Recovery(
         x=x,
         opened=opened,
         failure=failure,
-        revision=x.revision(staged) if staged else None,
-        touched=bool(began),
+        touched=tuple(Touched(member, x.revision(member)) for member in touched),
     )
+
+
+def _cut_over_at(x: Execution, member: Member) -> float:
+    outcome = x.part(member, Part.CUT_OVER)
+    return float(outcome["ended_at"]) if outcome.get("status") in _BEGUN else 0.0
 
 
 async def _run(recovery: Recovery, phase: Phase, began: float) -> Outcome:
@@ -57,8 +59,11 @@ async def _run(recovery: Recovery, phase: Phase, began: float) -> Outcome:
     number, name = phase.number, PHASE_NAMES[phase.number]
     x.emit("phase-started", number=number, phase=name)
     mark = time.monotonic()
+    recovery.limit_s = phase.limit_s
+    # Each service has the limit; the phases from the fifth on are one work for all of them.
+    times = max(1, len(recovery.touched)) if number <= 4 else 1
     try:
-        result = await asyncio.wait_for(phase.run(recovery), timeout=phase.limit_s)
+        result = await asyncio.wait_for(phase.run(recovery), timeout=phase.limit_s * times)
     except TimeoutError:
         result = PhaseResult(PhaseStatus.FAILED, [_failed(f"not done within {phase.limit_s:g} s")])
     except Exception as error:  # noqa: BLE001 - invariant 8: a failing phase is recorded, and stops no other

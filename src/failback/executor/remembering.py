@@ -20,7 +20,6 @@ from failback.learning.signature import signature
 from failback.learning.weighing import Recurrence, recurrence, weighed
 from failback.model.diagnosis import Diagnosis, FailureType
 from failback.model.evidence import Evidence
-from failback.targets.base import ReleaseSpec, Target
 
 T = TypeVar("T")
 
@@ -69,16 +68,18 @@ def _failure(x: Execution, known: Remembered, evidence: Evidence, now: float) ->
     )
 
 
-async def note_change(x: Execution, target: Target, release: ReleaseSpec) -> None:
+async def note_change(x: Execution) -> None:
     """Keeps how this release differs from the stable one: from it follows later what a fix changed."""
-    if x.row.kind == "drill" or release.from_revision is not None:
+    if x.row.kind == "drill" or x.row.plan.get("from_revision") is not None:
         return
-    try:
-        change = await target.difference(release)
-    except Exception as error:  # noqa: BLE001 - a help: see above
-        x.emit("memory-not-asked", reason=f"{type(error).__name__}: {error}")
-        return
-    x.keep("change.json", {"change": change})
+    changes = []
+    for member in x.members.values():
+        try:
+            changes.append(await member.target.difference(x.release(member)))
+        except Exception as error:  # noqa: BLE001 - a help: see above
+            x.emit("memory-not-asked", reason=f"{type(error).__name__}: {error}")
+            return
+    x.keep("change.json", {"change": "".join(changes)})
 
 
 async def has_open_failures(x: Execution) -> bool:

@@ -38,7 +38,7 @@ def snapshots_in_use(home: Home) -> set[str]:
     store = Store(home.database, create=False)
     try:
         notes = [home.execution(row.id) / "snapshot" for row in store.executions(state="running")]
-        return {note.read_text() for note in notes if note.exists()}
+        return {name for note in notes if note.exists() for name in note.read_text().split()}
     finally:
         store.close()
 

@@ -44,17 +44,21 @@ def build(x: Execution, opened: Outcome, traffic: Traffic) -> dict[str, Any]:
     }
     if failure is not None:
         result["error"] = {"step": failure["step"], "reason": failure["reason"], "rule": failure.get("rule", "")}
-    if opened.get("refused") or (failure or {}).get("refused"):
+    if opened.get("refused") or ((failure or {}).get("refused") and not _launched(x)):
         result["refused"] = True
     return result
+
+
+def _launched(x: Execution) -> bool:
+    """Whether a revision of any service was started: then it is no refusal any more, but a failure."""
+    launches = [x.part(member, Part.LAUNCH) for member in x.members.values()]
+    return any(launch.get("status") in ("succeeded", "failed") for launch in launches)
 
 
 def failure_of(x: Execution, opened: Outcome) -> Outcome | None:
     """What went wrong first: the opening, or a node of the plan. `number` 0 is the opening."""
     if opened["status"] != "succeeded":
-        deploy = next(
-            (n for n, step in enumerate(x.plan.steps, start=1) if is_rollout(step, x.target is not None)), None
-        )
+        deploy = next((n for n, step in enumerate(x.plan.steps, start=1) if is_rollout(step, bool(x.members))), None)
         return {"step": "Preflight", "type": "preflight", "number": deploy, "duration": 0.0, **opened}
     return x.failed_outcome()
 
@@ -66,7 +70,7 @@ def action(taken: Action) -> dict[str, Any]:
 
 def system_status(x: Execution, opened: Outcome) -> SystemStatus:
     """STABLE only where it was looked at: phase 3 after a failure, the finish after a success."""
-    if x.target is None:
+    if not x.members:
         restored = x.outcomes.get("phase 2", {})
         return SystemStatus.UNSTABLE if restored.get("status") == PhaseStatus.FAILED else SystemStatus.STABLE
     if "phase 3" in x.outcomes:
@@ -149,7 +153,7 @@ def credit_recovery(store: Store, row: ExecutionRow, result: Mapping[str, Any]) 
     if row.kind != "deploy":
         return
     for earlier in store.executions(service=row.service, limit=20):
-        if earlier.created_at >= row.created_at or earlier.id == row.id or earlier.result is None:
+        if earlier.created_at >= row.created_at or earlier.service != row.service or earlier.result is None:
             continue
         if earlier.result["status"] != "failed" or earlier.result.get("refused"):
             return

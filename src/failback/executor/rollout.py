@@ -9,39 +9,39 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from failback.detection.gate import judge
-from failback.executor.context import Execution, Outcome
+from failback.executor.context import Execution, Member, Outcome
 from failback.executor.nodes import Node, Part
 from failback.executor.remembering import has_open_failures, note_change
 from failback.model.errors import FailbackError, PreflightFailed, StrategyRefused
 from failback.model.observation import Limits, Verdict, VerdictState
 from failback.model.release import Finding, Revision
-from failback.targets.base import Target
 
 _NUMBERS_EVERY_S = 1.0
 _NUMBERS = re.compile(r"[\d,.]*\d")
 
 
-async def run_part(x: Execution, target: Target, node: Node) -> Outcome:
+async def run_part(x: Execution, node: Node) -> Outcome:
     """Does one part; what comes back joins the node's outcome. Raises what the target raises."""
+    member = x.member(node.step)
     if node.part is Part.STAGE:
-        return await _stage(x, target, node)
-    revision = x.revision(node.step.name)
+        return await _stage(x, member)
+    revision = x.revision(member)
     if revision is None:
         raise RuntimeError(f"{node.name}: its revision was never staged")
-    return await _PARTS[node.part](x, target, revision)
+    return await _PARTS[node.part](x, member, revision)
 
 
-async def _stage(x: Execution, target: Target, node: Node) -> Outcome:
-    release = x.release(node.step.name)
+async def _stage(x: Execution, member: Member) -> Outcome:
+    target, release = member.target, x.release(member)
     # Once more, now that the steps before have built what is to be released.
     findings = await target.preflight(release)
     blocking = [finding for finding in findings if finding.blocking]
     if blocking:
         raise _stopped(blocking)
     if await has_open_failures(x):
-        await note_change(x, target, release)
-    revision = await target.stage(release, x.id, x.journal)
-    x.emit("revision-staged", revision=revision.id, digest=revision.digest)
+        await note_change(x)
+    revision = await target.stage(release, x.id, member.journal)
+    x.emit("revision-staged", revision=revision.id, digest=revision.digest, **x.named(member))
     return {"revision": dataclasses.asdict(revision)}
 
 
@@ -57,33 +57,34 @@ def _stopped(blocking: Sequence[Finding]) -> FailbackError:
     )
 
 
-async def _launch(x: Execution, target: Target, revision: Revision) -> Outcome:
-    await target.launch(revision, x.journal)
-    x.emit("revision-launched", revision=revision.id, replicas=revision.replicas, dark=True)
+async def _launch(x: Execution, member: Member, revision: Revision) -> Outcome:
+    await member.target.launch(revision, member.journal)
+    x.emit("revision-launched", revision=revision.id, replicas=revision.replicas, dark=True, **x.named(member))
     return {}
 
 
-async def _judge(x: Execution, target: Target, revision: Revision) -> Outcome:
-    return _told(await _watch(x, target, revision))
+async def _judge(x: Execution, member: Member, revision: Revision) -> Outcome:
+    return _told(await _watch(x, member, revision))
 
 
-async def _cut_over(x: Execution, target: Target, revision: Revision) -> Outcome:
+async def _cut_over(x: Execution, member: Member, revision: Revision) -> Outcome:
     began = time.monotonic()
-    await target.cut_over(revision, x.journal)
-    x.emit("traffic-switched", to=revision.id, took_ms=round((time.monotonic() - began) * 1000, 1))
+    await member.target.cut_over(revision, member.journal)
+    took_ms = round((time.monotonic() - began) * 1000, 1)
+    x.emit("traffic-switched", to=revision.id, took_ms=took_ms, **x.named(member))
     return {}
 
 
-async def _bake(x: Execution, target: Target, revision: Revision) -> Outcome:
-    return _told(await _watch(x, target, revision))
+async def _bake(x: Execution, member: Member, revision: Revision) -> Outcome:
+    return _told(await _watch(x, member, revision))
 
 
-async def _extend(x: Execution, target: Target, revision: Revision) -> Outcome:
-    await target.extend(revision, x.journal)
+async def _extend(x: Execution, member: Member, revision: Revision) -> Outcome:
+    await member.target.extend(revision, member.journal)
     return {}
 
 
-_PARTS: Mapping[Part, Callable[[Execution, Target, Revision], Awaitable[Outcome]]] = {
+_PARTS: Mapping[Part, Callable[[Execution, Member, Revision], Awaitable[Outcome]]] = {
     Part.LAUNCH: _launch,
     Part.JUDGE: _judge,
     Part.CUT_OVER: _cut_over,
@@ -92,11 +93,11 @@ _PARTS: Mapping[Part, Callable[[Execution, Target, Revision], Awaitable[Outcome]
 }
 
 
-async def _watch(x: Execution, target: Target, revision: Revision) -> Verdict:
+async def _watch(x: Execution, member: Member, revision: Revision) -> Verdict:
     """Looks until the verdict is sufficient; every new reason is an event, new numbers alone at most one a second."""
-    limits = limits_of(x.plan.checks)
+    limits = limits_of(member.checks)
     said, said_at_s = "", 0.0
-    async for view in target.watch(revision):
+    async for view in member.target.watch(revision):
         verdict = judge(view, limits)
         new = _wording(verdict.reason) != _wording(said) or view.at_s - said_at_s >= _NUMBERS_EVERY_S
         if (verdict.reason != said and new) or verdict.state is not VerdictState.PROGRESSING:
@@ -109,6 +110,7 @@ async def _watch(x: Execution, target: Target, revision: Revision) -> Verdict:
                 rule=verdict.rule,
                 reason=verdict.reason,
                 at_s=round(view.at_s, 3),
+                **x.named(member),
             )
         if verdict.state is not VerdictState.PROGRESSING:
             return verdict

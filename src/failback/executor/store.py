@@ -170,11 +170,11 @@ class Store:
     def executions(
         self, *, service: str | None = None, state: str | None = None, limit: int = 1000
     ) -> list[ExecutionRow]:
-        """Newest first."""
+        """Newest first. `service`: those of that name, and those of plans for several that have it among them."""
         where, values = ["1 = 1"], list[Any]()
         if service is not None:
-            where.append("service = ?")
-            values.append(service)
+            where.append("(service = ? OR EXISTS (SELECT 1 FROM json_each(plan, '$.plan.services') WHERE key = ?))")
+            values += [service, service]
         if state is not None:
             where.append("state = ?")
             values.append(state)

@@ -1,4 +1,4 @@
-"""`down`: stops a service under the same lock and record as every other mutation."""
+"""`down`: stops services under the same locks and record as every other mutation."""
 
 from __future__ import annotations
 
@@ -10,22 +10,26 @@ import psutil
 
 from failback.executor.home import Home
 from failback.executor.journal import ExecutionJournal
-from failback.executor.lock import ServiceLock
+from failback.executor.lock import ServiceLocks
 from failback.executor.results import action
 from failback.executor.store import Store
 from failback.executor.targets import open_existing
 
 
-def take_down(home: Home, service: str) -> list[dict[str, Any]]:
-    """Stops the service; returns what was done. Raises ServiceHeld while an execution has it."""
+def take_down(home: Home, *services: str) -> list[dict[str, Any]]:
+    """Stops the services, the last one first; returns what was done. Raises ServiceHeld while an execution has one."""
     home.prepare()
     store = Store(home.database)
-    lock = ServiceLock(home.locks, service)
-    lock.acquire("failback down")
+    locks = ServiceLocks(home.locks, services)
     try:
-        journal = ExecutionJournal(store, f"down-{service}-{int(time.time())}-{psutil.Process().pid}", lock)
-        target = open_existing(home, service)
-        return [action(taken) for taken in asyncio.run(target.remove(journal))]
+        locks.acquire("failback down")
+        done: list[dict[str, Any]] = []
+        for service in reversed(services):
+            name = f"down-{service}-{int(time.time())}-{psutil.Process().pid}"
+            journal = ExecutionJournal(store, name, locks.by_name[service])
+            target = open_existing(home, service)
+            done += [action(taken) for taken in asyncio.run(target.remove(journal))]
+        return done
     finally:
-        lock.release()
+        locks.release()
         store.close()

@@ -18,7 +18,7 @@ from typing import Any
 from failback.backup.keys import Key, ensure_key
 from failback.executor.plan_file import LoadedPlan
 from failback.model.errors import PlanError, SnapshotUnreadable, UsageError
-from failback.model.plan import KubernetesReleaseSpec, LocalReleaseSpec, Plan
+from failback.model.plan import KubernetesReleaseSpec, LocalReleaseSpec, Plan, ServiceSpec
 from failback.model.redaction import MASK, Redactor
 from failback.model.values import Resolved, Value, mask_values, resolve, unmasked, unresolved
 from failback.targets.base import ReleaseSpec
@@ -76,8 +76,9 @@ class ExecutionValues:
         if problems:
             raise unresolved(problems)
         texts = {where: one.reveal() for where, one in found.items()}
-        if STANDARD_INPUT in getattr(loaded.plan.release, "manifests", ()):
-            texts[_PIPED] = _standard_input()
+        for prefix, spec in _specs(loaded.plan):
+            if STANDARD_INPUT in getattr(spec.release, "manifests", ()):
+                texts[f"{prefix}{_PIPED}"] = _standard_input()
         return cls(
             texts=texts,
             secret=frozenset(where for where, one in found.items() if one.secret),
@@ -120,6 +121,15 @@ class ExecutionValues:
         """Those below one part of the plan."""
         texts = {where: text for where, text in self.texts.items() if where.startswith(prefix)}
         return ExecutionValues(texts, self.secret & texts.keys(), self.masked)
+
+    def alone(self, plan: Plan, service: str) -> ExecutionValues:
+        """Those of `plan.alone(service)`, by their places there."""
+        if not plan.services:
+            return self
+        prefix = f"services.{service}."
+        own = {where.removeprefix(prefix): text for where, text in self.texts.items() if where.startswith(prefix)}
+        secret = frozenset(where.removeprefix(prefix) for where in self.secret if where.startswith(prefix))
+        return ExecutionValues(own, secret, self.masked)
 
     @classmethod
     def of_rollback(cls, service_folder: Path, key_file: Path) -> ExecutionValues:
@@ -192,14 +202,15 @@ def without_literal_secrets(plan: Plan) -> dict[str, Any]:
 def places(plan: Plan) -> dict[str, Value]:
     """Every value of the plan that may be a reference, by its place."""
     found: dict[str, Value] = {}
-    for name, value in getattr(plan.release, "env", {}).items():
-        found[f"release.env.{name}"] = value
-    image = getattr(plan.release, "image", None)
-    if image is not None:
-        found["release.image"] = image
-    for number, check in enumerate(plan.checks.smoke):
-        for name, value in check.headers.items():
-            found[f"checks.smoke.{number}.headers.{name}"] = value
+    for prefix, spec in _specs(plan):
+        for name, value in getattr(spec.release, "env", {}).items():
+            found[f"{prefix}release.env.{name}"] = value
+        image = getattr(spec.release, "image", None)
+        if image is not None:
+            found[f"{prefix}release.image"] = image
+        for number, check in enumerate(spec.checks.smoke):
+            for name, value in check.headers.items():
+                found[f"{prefix}checks.smoke.{number}.headers.{name}"] = value
     for step in plan.steps:
         for name, value in step.env.items():
             found[f"steps.{step.name}.env.{name}"] = value
@@ -211,3 +222,10 @@ def places(plan: Plan) -> dict[str, Value]:
     for number, url in enumerate(told.urls):
         found[f"notification_config.urls.{number}"] = url
     return {where: value for where, value in found.items() if value != ""}
+
+
+def _specs(plan: Plan) -> list[tuple[str, ServiceSpec]]:
+    """(where it stands in the plan, the service's part), for each service."""
+    if plan.services:
+        return [(f"services.{name}.", spec) for name, spec in plan.services.items()]
+    return [("", ServiceSpec(target=plan.target, release=plan.release, checks=plan.checks))]

@@ -41,7 +41,7 @@ async def run_execution(x: Execution) -> None:
 def _nodes(x: Execution) -> list[Node]:
     steps = x.plan.steps
     needs = x.plan.step_needs()
-    return nodes_of(steps, topological_order(needs), needs, rollout=x.target is not None)
+    return nodes_of(steps, topological_order(needs), needs, rollout=bool(x.members))
 
 
 async def _recorded(x: Execution, name: str, body: Callable[[], Awaitable[Outcome]]) -> Outcome:
@@ -131,9 +131,7 @@ def _took(x: Execution, node: Node) -> float:
 
 async def _work(x: Execution, node: Node) -> Outcome:
     if node.part is not Part.COMMAND:
-        if x.target is None:
-            raise RuntimeError(f"{node.name} without a target")
-        return await rollout.run_part(x, x.target, node)
+        return await rollout.run_part(x, node)
     result = await _runner(x).run(node)
     return {
         "status": str(result.status),

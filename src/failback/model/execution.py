@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -87,6 +88,7 @@ class Traffic:
     by_revision: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     sample: bool = False
     spared: bool | None = None
+    by_service: Mapping[str, Traffic] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         shape: dict[str, Any] = {"requests": self.requests, "failed": self.failed, "source": self.source}
@@ -100,12 +102,39 @@ class Traffic:
             shape["sample"] = True
         if self.spared is not None:
             shape["spared"] = self.spared
+        if self.by_service:
+            shape["by_service"] = {
+                name: {**one.as_dict(), "user_impact": user_impact(one)} for name, one in self.by_service.items()
+            }
         return shape
+
+
+def together(each: Mapping[str, Traffic]) -> Traffic:
+    """The sum over several services, with each one's own count; not measured where one of them was not."""
+    counted = all(one.requests is not None and one.failed is not None and not one.sample for one in each.values())
+    told = [f"{name}: {impact_with_count(user_impact(one), one.as_dict())}" for name, one in each.items()]
+    kinds = Counter[str]()
+    for one in each.values():
+        kinds.update(one.by_kind)
+    return Traffic(
+        requests=sum(one.requests or 0 for one in each.values()) if counted else None,
+        failed=sum(one.failed or 0 for one in each.values()) if counted else None,
+        source=", ".join(dict.fromkeys(one.source for one in each.values())),
+        reason="" if counted else "; ".join(told),
+        by_kind=dict(kinds),
+        by_revision={f"{name}/{rev}": counts for name, one in each.items() for rev, counts in one.by_revision.items()},
+        by_service=each,
+    )
 
 
 def user_impact(traffic: Traffic) -> str:
     """ "ZERO", "228 requests failed" or "UNKNOWN": zero only where a count of users' requests shows it, or where it was
     seen that none could reach the new release. A sample alone shows neither."""
+    if traffic.by_service:
+        impacts = [user_impact(one) for one in traffic.by_service.values()]
+        if "UNKNOWN" in impacts:
+            return "UNKNOWN"
+        traffic = Traffic(0, sum(one.failed or 0 for one in traffic.by_service.values()), traffic.source)
     if traffic.requests is None or traffic.failed is None or traffic.sample:
         return "ZERO" if traffic.spared and not traffic.failed else "UNKNOWN"
     if traffic.failed == 0:
@@ -121,7 +150,8 @@ def impact_with_count(impact: str, traffic: Mapping[str, Any]) -> str:
         sampled = f"{traffic.get('source')}: {failed:,} of {requests:,} failed"
         return f"{impact}: {sampled}" + (f"; {reason}" if reason else "")
     if requests is None or failed is None:
-        return f"{impact if traffic.get('spared') else 'UNKNOWN'}: {reason or 'nobody measured it'}"
+        known = traffic.get("spared") or traffic.get("by_service")
+        return f"{impact if known else 'UNKNOWN'}: {reason or 'nobody measured it'}"
     if requests == 0:
         return f"{impact}: no requests came"
     return f"{impact}: {failed:,} of {requests:,} requests failed"

@@ -102,6 +102,8 @@ class Plan(PlanModel):
         services = marked.get("services")
         if not marked.get("steps") and marked.get("target"):
             marked["steps"] = [{"name": "Deploy", "type": "deploy"}]
+        if not marked.get("steps") and isinstance(services, Mapping):
+            marked["steps"] = [{"name": f"Deploy {name}", "type": "deploy", "service": name} for name in services]
         if isinstance(services, Mapping):
             marked["services"] = {
                 name: dict(_marked(one)) if isinstance(one, Mapping) else one for name, one in services.items()
@@ -131,6 +133,20 @@ class Plan(PlanModel):
         if self.target is None:
             return {}
         return {self.service: ServiceSpec(target=self.target, release=self.release, checks=self.checks)}
+
+    def service_of(self, step: Step) -> str:
+        """The service that a Deploy step deploys."""
+        return step.service or next(iter(self.services), self.service)
+
+    def alone(self, service: str) -> Plan:
+        """This plan for one of its services, with that one's Deploy step; a plan of one service is that already."""
+        if not self.services:
+            return self
+        spec = self.services[service]
+        deploys = [step for step in self.deploy_steps() if self.service_of(step) == service]
+        parts = {"target": spec.target, "release": spec.release, "checks": spec.checks}
+        steps = tuple(step.model_copy(update={"needs": (), "service": None}) for step in deploys)
+        return self.model_copy(update={**parts, "service": service, "services": {}, "steps": steps})
 
     def deploy_steps(self) -> tuple[Step, ...]:
         return tuple(step for step in self.steps if step.type == "deploy")

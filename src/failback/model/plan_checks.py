@@ -125,6 +125,8 @@ def _deploy_problems(data: Mapping[str, Any], orchestrated: bool) -> Iterator[Pr
     if _has_target(data) and steps_of(data) and not deploys:
         message = "should have a step of type deploy: otherwise nothing is deployed to the target."
         yield Problem(("steps",), message, at_key=True)
+    if _has_target(data) and deploys:
+        yield from _never_deployed(data, services, deploys)
     for place, step in steps_of(data):
         if place not in deploys:
             if step.get("service") is not None:
@@ -152,6 +154,15 @@ def _deploy_problems(data: Mapping[str, Any], orchestrated: bool) -> Iterator[Pr
             )
         rolled_out.setdefault(name, place)
         yield from _deploy_command(data, place, step, orchestrated)
+
+
+def _never_deployed(data: Mapping[str, Any], services: Mapping[Any, Any], deploys: list[int]) -> Iterator[Problem]:
+    named = {step.get("service") for place, step in steps_of(data) if place in deploys}
+    # A Deploy step that names none has a problem of its own: which service is missing depends on its answer.
+    for name in services if len(services) > 1 and None not in named else ():
+        if name not in named:
+            message = f"has no step that deploys it. Add {{name: Deploy {name}, type: deploy, service: {name}}}."
+            yield Problem(("services", str(name)), message, at_key=True)
 
 
 def _has_target(data: Mapping[str, Any]) -> bool:
@@ -199,6 +210,7 @@ def _service_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
                 yield Problem(
                     (key,), "should stand below `services`, beside each service, since the plan has some.", at_key=True
                 )
+        yield from _shared_by_services(data)
     for where, part in service_parts(data):
         target, release = part.get("target"), part.get("release")
         if where and target is None:
@@ -208,6 +220,30 @@ def _service_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
         if release is None and target is not None:
             yield Problem((*where, "target"), "has no `release` beside it, which says what is deployed.", at_key=True)
         yield from _target_problems(where, _mapping(target), _mapping(release))
+
+
+def _shared_by_services(data: Mapping[str, Any]) -> Iterator[Problem]:
+    """What only one service of a plan can have: an address, and what is piped in."""
+    listens: dict[str, str] = {}
+    piped = ""
+    for where, part in service_parts(data):
+        if not where:
+            continue
+        name = str(where[1])
+        listen = str(_mapping(part.get("target")).get("listen") or "127.0.0.1:8080")
+        if _mapping(part.get("target")).get("kind") == "local":
+            if listen in listens:
+                yield Problem(
+                    (*where, "target", "listen"),
+                    f"should be an address of its own: {listens[listen]} has {listen} already.",
+                    at_key=True,
+                )
+            listens.setdefault(listen, name)
+        if "-" in _texts(_mapping(part.get("release")).get("manifests")):
+            if piped:
+                message = f"should not name standard input (-): {piped} reads it already."
+                yield Problem((*where, "release", "manifests"), message, at_key=True)
+            piped = piped or name
 
 
 def _target_problems(where: Path, target: Mapping[Any, Any], release: Mapping[Any, Any]) -> Iterator[Problem]:
@@ -294,7 +330,6 @@ def _is(*words: str) -> Callable[[Any], bool]:
 
 
 NOT_YET: tuple[NotYet, ...] = (
-    NotYet(("services",), bool, "this version deploys one service a plan. Write `service`, `target` and `release`."),
     NotYet(("diagnosis", "try_fixes"), _on, "this version recommends fixes and does not try them. Leave it out."),
     NotYet(("diagnosis", "llm", "enabled"), _on, "this version asks no language model. Leave it out."),
     NotYet(("auto_fix",), _is("propose"), "this version makes no commits. Leave it out."),

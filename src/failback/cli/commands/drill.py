@@ -73,8 +73,7 @@ def _show(report: DrillReport) -> None:
     from failback.cli.render.report import report as result_report
     from failback.cli.render.text import one_line
 
-    bad = report.results.get("bad")
-    if bad:
+    for bad in (result for name, result in report.results.items() if name.endswith("bad")):
         write("\nWhat a user of failback reads after the bad release:\n\n" + result_report(bad))
     lines = ["", "What was proved:"]
     for check in report.checks:

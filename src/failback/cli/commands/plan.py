@@ -42,6 +42,7 @@ def _document(loaded: LoadedPlan, place: Home) -> dict[str, Any]:
     from failback.executor.forecast import forecast
 
     told = forecast(loaded, place)
+    several = bool(told.services)
     return {
         "service": loaded.plan.service,
         "environment": loaded.plan.environment,
@@ -53,6 +54,7 @@ def _document(loaded: LoadedPlan, place: Home) -> dict[str, Any]:
         "now": told.now,
         "change": told.change,
         "approval": "required: --yes, or a yes on the terminal",
+        **({"services": {name: {"now": n, "change": c} for name, (n, c) in told.services.items()}} if several else {}),
         "findings": [dataclasses.asdict(finding) for finding in told.findings],
     }
 
@@ -62,7 +64,12 @@ def _lines(loaded: LoadedPlan, told: Forecast) -> Iterator[str]:
 
     plan = loaded.plan
     steps = {step.name: (number, step) for number, step in enumerate(plan.steps, start=1)}
-    yield f"{plan.service} ({plan.environment}): {told.now}"
+    if told.services:
+        yield f"{plan.service} ({plan.environment}): {len(told.services)} services, all of them or none"
+        for name, (now, _) in told.services.items():
+            yield f"  {name}: {now}"
+    else:
+        yield f"{plan.service} ({plan.environment}): {told.now}"
     yield ""
     yield "Steps:"
     for level in told.levels:
@@ -74,21 +81,16 @@ def _lines(loaded: LoadedPlan, told: Forecast) -> Iterator[str]:
             shown = (
                 one_line(command, 60)
                 if command
-                else "rolled out by failback"
+                else f"{step.service} rolled out by failback".removeprefix("None ")
                 if step.type == "deploy"
                 else "no command"
             )
             yield f"  {number}. {name:<10} {step.type:<9} {after:<18} at most {seconds(step.timeout):<8} {shown}"
     yield ""
-    yield "Change:"
-    lines = list(_new_files_short(plain(told.change).splitlines()))
-    for line in lines[:60]:
-        yield f"  {line}"
-    if len(lines) > 60:
-        yield f"  ... and {len(lines) - 60} lines more (--json shows all)"
-    if not lines:
-        yield "  none: the same release would be deployed again"
-    yield ""
+    for name, (_, change) in told.services.items():
+        yield from _change(f"Change of {name}:", change)
+    if not told.services:
+        yield from _change("Change:", told.change)
     yield "Approval: needed; --yes, or a yes on the terminal"
     if told.findings:
         yield ""
@@ -118,3 +120,17 @@ def _new_files_short(lines: list[str]) -> Iterator[str]:
         what = f"new     {name[6:]}" if head == "--- /dev/null" else f"removed {head[6:]}"
         yield f"{what} ({count:,} lines)"
         at = end
+
+
+def _change(title: str, change: str) -> Iterator[str]:
+    from failback.cli.render.text import plain
+
+    yield title
+    lines = list(_new_files_short(plain(change).splitlines()))
+    for line in lines[:60]:
+        yield f"  {line}"
+    if len(lines) > 60:
+        yield f"  ... and {len(lines) - 60} lines more (--json shows all)"
+    if not lines:
+        yield "  none: the same release would be deployed again"
+    yield ""

@@ -33,9 +33,13 @@ def status(
     from failback.executor.home import Home
 
     place = Home.at(home)
-    if service is not None:
-        known_service(place, service)
-    names = [service] if service else place.services()
+    names = place.services() if service is None else [service]
+    if service is not None and not place.service(service).is_dir():
+        from failback.executor.former import plan_services
+
+        names = list(plan_services(place, service)) or names
+    for name in names if service else ():
+        known_service(place, name)
     running = _running(place)
     states = [_state(place, name) for name in names]
     if as_json:

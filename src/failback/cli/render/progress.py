@@ -52,13 +52,24 @@ def action_line(taken: Mapping[str, Any]) -> str:
 
 def _backup(event: Mapping[str, Any]) -> str:
     kind = "verified, encrypted" if event["encrypted"] else "verified, not encrypted"
-    return f"✓ Backup {event['snapshot']}: {len(event['items'])} items, {kind} ({seconds(event['duration'])})"
+    return (
+        f"✓ Backup {event['snapshot']}{_of(event)}: {len(event['items'])} items, {kind} ({seconds(event['duration'])})"
+    )
 
 
 def _verdict(event: Mapping[str, Any]) -> str:
     mark = {"healthy": "✓", "failed": "✗"}.get(event["state"], "·")
     rule = f" [{event['rule']}]" if event["state"] == "failed" else ""
-    return f"{mark} {event['revision']} ({event['stage']}) {event['state']}{rule}: {event['reason']}"
+    return f"{mark} {_in(event)}{event['revision']} ({event['stage']}) {event['state']}{rule}: {event['reason']}"
+
+
+def _of(event: Mapping[str, Any]) -> str:
+    """ " of shop", in a plan for several services."""
+    return f" of {event['service']}" if "service" in event else ""
+
+
+def _in(event: Mapping[str, Any]) -> str:
+    return f"{event['service']}/" if "service" in event else ""
 
 
 def _detected(event: Mapping[str, Any]) -> str:
@@ -70,17 +81,21 @@ _TELLERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "execution-refused": lambda e: f"✗ Refused: {e['reason']}",
     "preflight-failed": lambda e: f"✗ Preflight: {e['reason']}",
     "repaired": lambda e: f"! Repaired: {e['what']}",
-    "leftover-removed": lambda e: f"! Removed revision {e['revision']}, which an earlier execution had left for a look",
+    "leftover-removed": lambda e: (
+        f"! Removed revision {_in(e)}{e['revision']}, which an earlier execution had left for a look"
+    ),
     "backup-created": _backup,
     "step-started": lambda e: f"… Step {e['number']} {e['step']}",
     "step-retried": lambda e: (
         f"! Step {e['step']}: try {e['attempt']} failed, again in {e['pause_s']} s ({e['because']})"
     ),
     "step-finished": _step,
-    "revision-staged": lambda e: f"· Revision {e['revision']} staged ({e['digest'][:19]})",
-    "revision-launched": lambda e: f"· Revision {e['revision']} started with {e['replicas']} replicas, without traffic",
+    "revision-staged": lambda e: f"· Revision {_in(e)}{e['revision']} staged ({e['digest'][:19]})",
+    "revision-launched": lambda e: (
+        f"· Revision {_in(e)}{e['revision']} started with {e['replicas']} replicas, without traffic"
+    ),
     "verdict": _verdict,
-    "traffic-switched": lambda e: f"✓ All traffic on {e['to']} (switched in {e['took_ms']} ms)",
+    "traffic-switched": lambda e: f"✓ All traffic{_of(e)} on {e['to']} (switched in {e['took_ms']} ms)",
     "failure-detected": lambda e: (
         f"{_detected(e)} at {e['step']} after {seconds(e['seconds'])}, {e['stage']}: {e['reason']}"
     ),

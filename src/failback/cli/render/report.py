@@ -62,7 +62,9 @@ def impact(result: Mapping[str, Any]) -> str:
 
 
 def by_revision(result: Mapping[str, Any]) -> Iterator[str]:
-    """Requests by revision, so that the stable one's usual errors stand apart."""
+    """Requests by service (of several) and by revision, so that the stable one's usual errors stand apart."""
+    for name, one in (result["traffic"].get("by_service") or {}).items():
+        yield f"    {name}: {plain(impact_with_count(one['user_impact'], one))} ({one['source']})"
     for name, counts in (result["traffic"].get("by_revision") or {}).items():
         if counts["requests"]:
             yield f"    {name}: {counts['failed']:,} of {counts['requests']:,} requests failed"

@@ -16,8 +16,9 @@ from failback.targets.base import Action
 
 async def run(recovery: Recovery) -> PhaseResult:
     x = recovery.x
-    if x.target is not None:
-        x.keep("state.json", dataclasses.asdict(await x.target.state()))
+    states = {name: dataclasses.asdict(await member.target.state()) for name, member in x.members.items()}
+    if states:
+        x.keep("state.json", {"services": states} if x.several else states[x.row.service])
     result = results.build(x, recovery.opened, await traffic(x, recovery.opened))
     with x.journal.intent("archive.write"):
         files = write_archive(x, result)

@@ -6,7 +6,7 @@ Promise: no process, port, folder, file or object of it is left, and each was lo
 from __future__ import annotations
 
 from failback.executor import commands
-from failback.executor.phase import PhaseResult, Recovery, done, skipped, untouched
+from failback.executor.phase import PhaseResult, Recovery, done, each, skipped, untouched
 from failback.targets.base import Action
 
 
@@ -18,4 +18,4 @@ async def run(recovery: Recovery) -> PhaseResult:
         return done(left) if left else skipped(reason)
     if not recovery.automatic:
         return skipped("rollback_config.auto_rollback_enabled is false: the dark revision stays for a look")
-    return done([*left, *await recovery.target.clean_up(recovery.revision, recovery.x.journal)])
+    return done([*left, *await each(recovery, lambda one: one.target.clean_up(one.revision, one.member.journal))])

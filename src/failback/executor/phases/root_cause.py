@@ -23,6 +23,9 @@ async def run(recovery: Recovery) -> PhaseResult:
     root_cause = x.redactor.redact_value(
         found.as_root_cause() | {"signature": known.signature, "recurrence": seen, "facts": found.facts}
     )
+    failed = recovery.failed
+    others = [one.member.service for one in recovery.touched if failed is not None and one != failed]
+    root_cause["affected_components"] = [*root_cause["affected_components"], *others]
     x.keep(
         "diagnosis.json",
         {**root_cause, "recommendations": [advice.as_dict() for advice in found.recommendations]},

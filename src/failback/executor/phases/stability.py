@@ -5,11 +5,11 @@ Promise: STABLE is said only after replicas, endpoints, logs and response times 
 
 from __future__ import annotations
 
-from failback.executor.phase import PhaseResult, Recovery, done, skipped, untouched
+from failback.executor.phase import PhaseResult, Recovery, done, each, skipped, untouched
 
 
 async def run(recovery: Recovery) -> PhaseResult:
     reason = untouched(recovery)
     if reason is not None:
         return skipped(reason)
-    return done(await recovery.target.verify_stable(recovery.revision))
+    return done(await each(recovery, lambda one: one.target.verify_stable(one.revision)))

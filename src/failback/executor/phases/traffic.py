@@ -5,11 +5,11 @@ Promise: afterwards no request reaches the failed revision, as the data plane it
 
 from __future__ import annotations
 
-from failback.executor.phase import PhaseResult, Recovery, done, skipped, untouched
+from failback.executor.phase import PhaseResult, Recovery, done, each, skipped, untouched
 
 
 async def run(recovery: Recovery) -> PhaseResult:
     reason = untouched(recovery)
     if reason is not None:
         return skipped(reason)
-    return done(await recovery.target.protect(recovery.revision, recovery.x.journal))
+    return done(await each(recovery, lambda one: one.target.protect(one.revision, one.member.journal)))

@@ -8,29 +8,32 @@ from __future__ import annotations
 
 import asyncio
 
-from failback.executor.opening import snapshot_ref
-from failback.executor.phase import PhaseResult, Recovery, done, skipped, untouched
+from failback.executor.opening import snapshot_of
+from failback.executor.phase import PhaseResult, Recovery, Touched, done, each, skipped, untouched
 from failback.model.snapshot import SnapshotContent
 from failback.targets.base import Action
 
 
 async def run(recovery: Recovery) -> PhaseResult:
     x = recovery.x
-    if x.target is None and hasattr(x.orchestrator, "restore") and "snapshot" in recovery.opened:
+    if not x.members and hasattr(x.orchestrator, "restore") and "snapshot" in recovery.opened:
         return await _restore_by_orchestrator(recovery)
     reason = untouched(recovery)
     if reason is not None:
         return skipped(reason)
     if not recovery.automatic:
         return skipped("rollback_config.auto_rollback_enabled is false: the dark revision stays for a look")
-    loaded, content = await _load(recovery)
-    actions = await recovery.target.roll_back(recovery.revision, content, x.journal)
-    return done([loaded, *actions])
+
+    async def put_back(one: Touched) -> list[Action]:
+        loaded, content = await _load(recovery, one)
+        return [loaded, *await one.target.roll_back(one.revision, content, one.member.journal)]
+
+    return done(await each(recovery, put_back))
 
 
-async def _load(recovery: Recovery) -> tuple[Action, SnapshotContent | None]:
+async def _load(recovery: Recovery, one: Touched) -> tuple[Action, SnapshotContent | None]:
     """The snapshot; a damaged one is told, and the target goes by what still runs."""
-    reference = snapshot_ref(recovery.opened["snapshot"])
+    reference = snapshot_of(recovery.opened["snapshot"], one.member.service)
     paths = [f"{reference.root}/{name}" for name in reference.files]
     try:
         content = await asyncio.to_thread(recovery.x.snapshots.read, reference.id)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from failback.executor.measure import as_record, over
 from failback.model.execution import Traffic, impact_with_count, together, user_impact
 from failback.model.release import RevisionCounters, TrafficCounters
@@ -88,3 +90,74 @@ def test_a_count_and_a_proof_go_together() -> None:
     assert impact_with_count("ZERO", traffic.as_dict()).startswith(
         "ZERO: shop: ZERO: 0 of 100 requests failed; search: ZERO"
     )
+
+
+def test_endpoints_show_that_nobody_was_reached() -> None:
+    """No request is counted; that none could reach the new release is a ground of its own, and it is said."""
+    watched = TrafficCounters("endpoints", "a", spared=True, uncounted="none of its pods was ever an endpoint")
+
+    traffic = over(as_record(watched, nothing_ran=False), watched)
+
+    assert user_impact(traffic) == "ZERO"
+    assert impact_with_count("ZERO", traffic.as_dict()) == "ZERO: none of its pods was ever an endpoint"
+    assert traffic.requests is None
+
+
+@pytest.mark.parametrize("spared", [None, False])
+def test_endpoints_that_show_less_are_unknown(spared: bool | None) -> None:
+    watched = TrafficCounters("endpoints", "a", spared=spared, uncounted="users were switched to the new release")
+
+    traffic = over(as_record(watched, nothing_ran=False), watched)
+
+    assert user_impact(traffic) == "UNKNOWN"
+    told = impact_with_count("UNKNOWN", traffic.as_dict())
+    assert told == "UNKNOWN: users were switched to the new release"
+
+
+def probed(requests: int, failed: int, epoch: str = "a", spared: bool | None = None) -> TrafficCounters:
+    return TrafficCounters("probe", epoch, requests, failed, sample=True, spared=spared)
+
+
+def test_a_probe_alone_is_a_sample() -> None:
+    """1,204 good answers to ourselves say nothing of the users' own requests."""
+    traffic = over(as_record(probed(0, 0), nothing_ran=False), probed(1204, 0))
+
+    assert user_impact(traffic) == "UNKNOWN"
+    assert impact_with_count("UNKNOWN", traffic.as_dict()) == "UNKNOWN: probe: 0 of 1,204 failed"
+    assert traffic.as_dict()["sample"] is True
+
+
+def test_a_probe_beside_endpoints_that_show_it_is_zero() -> None:
+    traffic = over(as_record(probed(0, 0), nothing_ran=False), probed(1204, 0, spared=True))
+
+    assert user_impact(traffic) == "ZERO"
+
+
+def test_a_probe_that_failed_is_never_zero() -> None:
+    traffic = over(as_record(probed(0, 0), nothing_ran=False), probed(1204, 3, spared=True))
+
+    assert user_impact(traffic) == "UNKNOWN"
+    assert impact_with_count("UNKNOWN", traffic.as_dict()) == "UNKNOWN: probe: 3 of 1,204 failed"
+
+
+def test_what_another_process_watched_is_not_known_to_this_one() -> None:
+    """After a kill and a resume there was a time in which nobody looked."""
+    traffic = over(as_record(probed(10, 0), nothing_ran=False), probed(5, 0, epoch="b"))
+
+    assert user_impact(traffic) == "UNKNOWN"
+    assert "failback was restarted" in traffic.reason
+
+
+def test_a_gateway_that_counted_nothing_at_the_start_is_unknown() -> None:
+    start = TrafficCounters("gateway", "a", uncounted="its page cannot be read")
+
+    traffic = over(as_record(start, nothing_ran=False), TrafficCounters("gateway", "b", 10, 0))
+
+    assert user_impact(traffic) == "UNKNOWN"
+
+
+def test_a_gateway_counts_as_a_proxy_does() -> None:
+    start = as_record(TrafficCounters("gateway", "a", 10, 1), nothing_ran=False)
+
+    assert user_impact(over(start, TrafficCounters("gateway", "a", 1214, 1))) == "ZERO"
+    assert user_impact(over(start, TrafficCounters("gateway", "a", 1214, 4))) == "3 requests failed"

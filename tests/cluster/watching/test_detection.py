@@ -5,14 +5,17 @@ The limits are ten times what was seen on two busy cores: they tell "at once" fr
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from failback.model.observation import Limits, VerdictState
+from failback.targets.kubernetes.mirror import Mirror
+from failback.targets.kubernetes.pods import ends
 from tests.cluster.support import is_testbed
-from tests.cluster.watching.rig import CHECKS, SMOKE, Rig, container, helper, pod
+from tests.cluster.watching.rig import CHECKS, LABEL, SMOKE, Rig, container, helper, pod
 
 pytestmark = [
     pytest.mark.cluster,
@@ -219,3 +222,21 @@ async def test_one_flaky_restart_is_forgiven(rig: Rig) -> None:
 
     assert verdict.state is VerdictState.HEALTHY, verdict
     assert sum(len(one.exits) for one in rig.views[-1].replicas) == 1
+
+
+async def test_a_deterministic_exit_is_judged_when_the_api_shows_it(rig: Rig) -> None:
+    """From the change that shows the end, as another watch sees it, to the verdict: the log is read in between."""
+    shown: list[float] = []
+
+    def see(change: str, one: dict[str, Any]) -> None:
+        if any(ends(one)) and not shown:
+            shown.append(time.monotonic())
+
+    await rig.launch(pod(container(image="failback/node-app:2")))
+    async with Mirror(rig.cluster, "Pod", labels=f"{LABEL}={rig.hash}", on_change=see):
+        verdict = await rig.look()
+        took_s = time.monotonic() - shown[0]
+
+    print(f"shown to verdict: {took_s:.3f} s, launch to verdict: {verdict.at_s:.3f} s")
+    assert verdict.rule == "deterministic-exit", verdict
+    assert took_s < 2.0, "ten times what the bar says"

@@ -85,16 +85,24 @@ class Ends:
         """The log of the run that ended. A restart in between makes the current log that of the next run."""
         if end.reason in _NEVER_RAN:
             return end.message
-        name = pod["metadata"]["name"]
+
+        def reading(previous: bool) -> asyncio.Task[str]:
+            name = pod["metadata"]["name"]
+            log = self._cluster.logs(name, end.container, previous=previous, tail_bytes=_TAIL_BYTES)
+            return asyncio.create_task(log)
+
+        current, previous = reading(False), reading(True)
         try:
-            current, previous = await asyncio.gather(
-                self._cluster.logs(name, end.container, tail_bytes=_TAIL_BYTES),
-                self._cluster.logs(name, end.container, previous=True, tail_bytes=_TAIL_BYTES),
-            )
+            if end.current and _deterministic(end, await current):
+                return current.result()
+            first, second = (current, previous) if end.current and end.number > 1 else (previous, current)
+            return (await first).strip() or (await second).strip() or end.message
         except FailbackError:
             return end.message
-        first = previous if not end.current or end.number == 1 else current
-        return first.strip() or (current if end.current else previous).strip() or end.message
+        finally:
+            current.cancel()
+            previous.cancel()
+            await asyncio.gather(current, previous, return_exceptions=True)
 
     def _exit(self, pod: Object, end: Ended, at_s: float, text: str) -> Exit:
         oom = end.reason == "OOMKilled"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from failback.executor.context import Execution, Outcome
 from failback.executor.phase import Recovery, Touched
@@ -21,7 +23,7 @@ async def collect(recovery: Recovery) -> Outcome:
     note = ""
     failed = recovery.failed
     evidence = Evidence(target=next((member.target.kind for member in x.members.values()), "none"))
-    if failed is not None:
+    if failed is not None and not failure.get("findings"):
         try:
             evidence = await failed.target.evidence(failed.revision)
         except Exception as error:  # noqa: BLE001 - recorded below; phase 4 must run all the same
@@ -33,6 +35,7 @@ async def collect(recovery: Recovery) -> Outcome:
         failed_step=FailedStep(failure["number"] or 0, failure["step"], failure["type"]),
         step_output=_read(output) if output is not None and output.exists() else _reason(failure, evidence),
         api_error=failure.get("api_error") if evidence.api_error is None else evidence.api_error,
+        events=evidence.events or tuple(_foreseen(failure)),
         exit_code=failure.get("exit_code") if evidence.exit_code is None else evidence.exit_code,
         verdict_rule=failure.get("rule") or evidence.verdict_rule,
         verdict_reason=failure["reason"],
@@ -58,6 +61,15 @@ def load(x: Execution) -> Evidence:
 def _reason(failure: Outcome, evidence: Evidence) -> str:
     """A step without output of its own: what failback says of it, unless the target's evidence speaks."""
     return "" if evidence.logs or evidence.pods or evidence.replicas else str(failure["reason"])
+
+
+def _foreseen(failure: Outcome) -> Iterator[dict[str, Any]]:
+    """What preflight found, as the cluster itself would have said it: nothing was started, so nobody has."""
+    for finding in failure.get("findings") or ():
+        said = finding["detail"].get("foreseen")
+        if said:
+            about = {"kind": said["kind"], "name": said["name"]}
+            yield {"type": "Warning", "reason": said["reason"], "message": said["message"], "involvedObject": about}
 
 
 def _read(path: Path) -> str:

@@ -264,12 +264,18 @@ class Cluster:
         key = (api_version, name)
         if key not in self._discovered:
             root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
-            for resource in (await self._wire.json("GET", root, kind="discovery")).get("resources") or ():
+            try:
+                found_there = (await self._wire.json("GET", root, kind="discovery")).get("resources") or ()
+            except NotFound:
+                found_there = ()
+            for resource in found_there:
                 if "/" not in resource["name"]:
                     found = Kind(resource["kind"], api_version, resource["name"], bool(resource["namespaced"]))
                     self._discovered[api_version, resource["kind"]] = found
         if key not in self._discovered:
-            raise NotFound(f"The cluster has no kind {name} in {api_version}.", status=404, api_error={})
+            message = f'no matches for kind "{name}" in version "{api_version}"'  # as kubectl says it
+            status = {"kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound", "message": message}
+            raise NotFound(message, status=404, api_error=status)
         return self._discovered[key]
 
     async def path(self, kind: str, name: str, sub: str | None = None, namespace: str | None = None) -> str:

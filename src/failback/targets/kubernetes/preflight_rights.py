@@ -117,8 +117,22 @@ async def finding(site: Site, lacking: Sequence[Right]) -> Finding:
         f"{name} may not {text} in the namespace {site.cluster.namespace}",
         "Let somebody who may grant it apply this (kubectl apply -f -):\n" + role(site.cluster.namespace, lacking, who),
         blocking=True,
-        detail={"missing": [f"{right.verb} {_resource(right)}" for right in lacking]},
+        detail={
+            "missing": [f"{right.verb} {_resource(right)}" for right in lacking],
+            "api_error": _forbidden(site.cluster.namespace, name, lacking[0]),
+        },
     )
+
+
+def _forbidden(namespace: str, name: str, right: Right) -> Mapping[str, Any]:
+    """The Status with which the API server would refuse the first of them."""
+    kind = KINDS.get(right.kind)
+    group = kind.group if kind is not None else ""
+    message = (
+        f'{_resource(right)} is forbidden: User "{name}" cannot {right.verb} resource "{_resource(right)}" in API '
+        f'group "{group}" in the namespace "{namespace}"'
+    )
+    return {"kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden", "message": message}
 
 
 async def whoami(site: Site) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from failback.model.release import Finding
 from failback.targets.kubernetes import rolling
 from failback.targets.kubernetes.desired import Unit
 from failback.targets.kubernetes.kinds import Object, labels_of
-from failback.targets.kubernetes.preflight_rules import refused
+from failback.targets.kubernetes.preflight_rules import foresee, refused
 from failback.targets.kubernetes.preflight_scene import Scene
 from failback.targets.kubernetes.quantities import Amounts, asked, quantity, shown, summed, times
 
@@ -49,6 +49,7 @@ def _quotas(scene: Scene, needed: Sequence[tuple[Unit, Object, int]]) -> Iterato
             continue  # holds for some pods only; the dry run of a pod tells where it is full
         status = quota.get("status") or {}
         lacking: list[str] = []
+        asks: list[str] = []
         for key, hard in (status.get("hard") or {}).items():
             if key not in _QUOTA_NAMES:
                 continue
@@ -60,6 +61,8 @@ def _quotas(scene: Scene, needed: Sequence[tuple[Unit, Object, int]]) -> Iterato
             if wants > free + 1e-9:
                 name = resource or "pods"
                 lacking.append(f"{key}: {shown(name, wants)} more needed, {shown(name, max(free, 0.0))} free of {hard}")
+                used = (status.get("used") or {}).get(key, "0")
+                asks.append(f"requested: {key}={shown(name, wants)}, used: {key}={used}, limited: {key}={hard}")
         if lacking:
             name = quota["metadata"]["name"]
             message = (
@@ -67,10 +70,14 @@ def _quotas(scene: Scene, needed: Sequence[tuple[Unit, Object, int]]) -> Iterato
             )
             remedy = f"Raise the quota {name}, or scale down first; the room is needed only during the rollout."
             for unit, _, count in needed:
-                if count and scene.live.get(unit.told) is None:
-                    yield Finding("error", unit.told, message, remedy, blocking=True)
-                elif count:
-                    yield refused(scene, unit, message, remedy, rolling.ROLLING)
+                if not count:
+                    continue
+                said = f'pods "{unit.name}-" is forbidden: exceeded quota: {name}, {", ".join(asks)}'
+                detail = foresee(unit, "FailedCreate", said)
+                if scene.live.get(unit.told) is None:
+                    yield Finding("error", unit.told, message, remedy, True, detail)
+                else:
+                    yield refused(scene, unit, message, remedy, rolling.ROLLING, detail)
 
 
 def _nodes(scene: Scene, needed: Sequence[tuple[Unit, Object, int]]) -> Iterator[Finding]:
@@ -86,13 +93,19 @@ def _nodes(scene: Scene, needed: Sequence[tuple[Unit, Object, int]]) -> Iterator
             message = (
                 f"no node takes its pods: 0/{len(scene.nodes)} nodes match its selector and tolerations and are ready"
             )
-            yield _short(scene, unit, message, "Correct nodeSelector or tolerations, or add such a node.")
+            remedy = "Correct nodeSelector or tolerations, or add such a node."
+            why = (
+                "node(s) didn't match Pod's node affinity/selector" if pod.get("nodeSelector") else _untolerated(scene)
+            )
+            yield _short(scene, unit, message, remedy, f"{len(scene.nodes)} {why}", never=True)
             continue
         if not any(_fits(wants, _allocatable(node)) for node in fitting):
             largest = max(fitting, key=lambda node: _allocatable(node).get("memory", 0.0))
             has = _told(_allocatable(largest))
             message = f"one pod asks for {_told(wants)}, and the largest node that takes it has {has}"
-            yield _short(scene, unit, message, "Ask for less, or add a larger node.")
+            lacks = next(key for key, value in wants.items() if value > _allocatable(largest).get(key, 0.0))
+            why = f"{len(fitting)} Insufficient {lacks}"
+            yield _short(scene, unit, message, "Ask for less, or add a larger node.", why, never=True)
             continue
         if scene.node_pods is None:
             continue
@@ -100,19 +113,34 @@ def _nodes(scene: Scene, needed: Sequence[tuple[Unit, Object, int]]) -> Iterator
         if placed < max(count, 1):
             message = (f"there is room for {placed} of its {max(count, 1)} new pods beside what runs "
                        f"(each asks for {_told(wants)})")  # fmt: skip
-            yield _short(
-                scene, unit, message, "Add a node, scale something down, or ask for less.", sure=not pod.get("priority")
-            )
+            remedy = "Add a node, scale something down, or ask for less."
+            why = f"{len(fitting)} Insufficient {_scarcest(wants)}"
+            yield _short(scene, unit, message, remedy, why, sure=not pod.get("priority"))
 
 
-def _short(scene: Scene, unit: Unit, message: str, remedy: str, *, sure: bool = True) -> Finding:
+def _short(
+    scene: Scene, unit: Unit, message: str, remedy: str, why: str, *, sure: bool = True, never: bool = False
+) -> Finding:
+    """`why`: the scheduler's word for it. `never`: there would be no room for a single pod without the stable ones."""
+    detail = foresee(unit, "FailedScheduling", f"0/{len(scene.nodes or ())} nodes are available: {why}.")
     if _autoscaled(scene):
         return Finding("info", unit.told, f"{message}; nodes are added on demand here, which takes its time")
     if not sure:
         return Finding("warning", unit.told, f"{message}; pods of lower priority may have to leave", remedy)
-    if scene.live.get(unit.told) is None:
-        return Finding("error", unit.told, message, remedy, blocking=True)
-    return refused(scene, unit, message, remedy, rolling.ROLLING)
+    if never or scene.live.get(unit.told) is None:
+        return Finding("error", unit.told, message, remedy, True, detail)
+    return refused(scene, unit, message, remedy, rolling.ROLLING, detail)
+
+
+def _untolerated(scene: Scene) -> str:
+    taints = [taint for node in scene.nodes or () for taint in (node.get("spec") or {}).get("taints") or ()]
+    if taints:
+        return f"node(s) had untolerated taint {{{taints[0].get('key')}: {taints[0].get('value', '')}}}"
+    return "node(s) were unschedulable"
+
+
+def _scarcest(wants: Amounts) -> str:
+    return next((key for key in ("memory", "cpu") if wants.get(key)), "pods")
 
 
 _ADDED_BY = (

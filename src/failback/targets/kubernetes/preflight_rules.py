@@ -6,7 +6,7 @@ demands cannot be kept for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from failback.model.release import Finding
@@ -21,17 +21,28 @@ from failback.targets.kubernetes.settling import unsettled
 Rule = Callable[[Scene, Unit], Iterator[Finding]]
 
 
-def refused(scene: Scene, unit: Unit, message: str, remedy: str, way: str = "") -> Finding:
+def refused(
+    scene: Scene, unit: Unit, message: str, remedy: str, way: str = "", more: Mapping[str, Any] | None = None
+) -> Finding:
     """Blocks where zero downtime is demanded; else a warning. `way`: how its pods are exchanged then (rolling.py)."""
     if not scene.zero_downtime:
-        detail = {"way": way} if way and unit.kind == "Deployment" else {}
-        return Finding("warning", unit.told, f"{message}: requests may be lost", remedy, detail=detail)
+        soft = {"way": way} if way and unit.kind == "Deployment" else {}
+        return Finding("warning", unit.told, f"{message}: requests may be lost", remedy, detail=soft)
     or_else = f"{remedy} Or accept the loss: rollback_config: {{zero_downtime_required: false}}."
-    return Finding("error", unit.told, f"zero downtime cannot be kept: {message}", or_else, True, {"refused": True})
+    detail: dict[str, Any] = {"refused": True, **(more or {})}
+    return Finding("error", unit.told, f"zero downtime cannot be kept: {message}", or_else, True, detail)
 
 
-def blocking(unit: Unit, message: str, remedy: str) -> Finding:
-    return Finding("error", unit.told, message, remedy, blocking=True)
+def blocking(unit: Unit, message: str, remedy: str, foreseen: str = "") -> Finding:
+    """`foreseen`: the reason with which the cluster itself would say it once the rollout had begun."""
+    detail = foresee(unit, foreseen, message) if foreseen else {}
+    return Finding("error", unit.told, message, remedy, True, detail)
+
+
+def foresee(unit: Unit, reason: str, message: str) -> dict[str, Any]:
+    """What kubelet, scheduler or controller would say, for the diagnosis: it knows their words."""
+    kind = "ReplicaSet" if reason == "FailedCreate" else "Pod"
+    return {"foreseen": {"reason": reason, "message": message, "kind": kind, "name": unit.name}}
 
 
 # -- the workload as it is ---------------------------------------------------------------------------------------------
@@ -300,23 +311,24 @@ def has_what_it_names(scene: Scene, unit: Unit) -> Iterator[Finding]:
             remedy = (
                 f"Add it to the manifests, or make it: kubectl create {_creating(kind)} {name} -n {scene.namespace} ..."
             )
-            yield blocking(unit, f'{word} "{name}" not found', remedy)
+            yield blocking(unit, f'{word} "{name}" not found', remedy, "CreateContainerConfigError")
         elif key is not None and key not in _keys(found):
             # A versioned one is told by the name that stands in the manifests.
             name = labels_of(found).get(REVISION_OF, name)
             known = ", ".join(sorted(_keys(found))[:8]) or "none"
             message = f"couldn't find key {key} in {kind} {scene.namespace}/{name}. It has: {known}"
-            yield blocking(unit, message, f"Add the key to {kind} {name}, or correct its name.")
+            remedy = f"Add the key to {kind} {name}, or correct its name."
+            yield blocking(unit, message, remedy, "CreateContainerConfigError")
     for volume in pod.get("volumes") or ():
         claim = (volume.get("persistentVolumeClaim") or {}).get("claimName")
         if claim and ("PersistentVolumeClaim", claim) not in brought and _absent(scene, "PersistentVolumeClaim", claim):
             remedy = "Add it to the manifests, or make it first."
-            yield blocking(unit, f'persistentvolumeclaim "{claim}" not found', remedy)
+            yield blocking(unit, f'persistentvolumeclaim "{claim}" not found', remedy, "FailedScheduling")
     account = pod.get("serviceAccountName")
     named = account and account != "default" and ("ServiceAccount", account) not in brought
     if named and _absent(scene, "ServiceAccount", account):
         remedy = f"Add it to the manifests, or make it: kubectl create serviceaccount {account} -n {scene.namespace}"
-        yield blocking(unit, f'serviceaccount "{account}" not found', remedy)
+        yield blocking(unit, f'serviceaccount "{account}" not found', remedy, "FailedCreate")
 
 
 def _absent(scene: Scene, kind: str, name: str) -> bool:

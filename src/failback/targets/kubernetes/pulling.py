@@ -7,6 +7,7 @@ import contextlib
 import copy
 import dataclasses
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from failback.model.errors import FailbackError
 from failback.model.release import Finding
@@ -87,19 +88,19 @@ def _finding(subject: str, image: str, answer: Answer | None) -> Finding | None:
         return None
     if answer.state == "absent":
         message = f'Failed to pull image "{image}": not found: {answer.said or "manifest unknown"}'
-        return Finding(
-            "error",
-            subject,
-            message,
-            "Build and push it before the Deploy step, or correct its name or tag.",
-            blocking=True,
-        )
+        remedy = "Build and push it before the Deploy step, or correct its name or tag."
+        return Finding("error", subject, message, remedy, True, _foreseen(subject, message))
     if answer.state == "denied" and answer.with_credentials:
         message = (f'Failed to pull image "{image}": unauthorized: the registry refuses the credentials of the pull '
                    f"secret ({answer.said})")  # fmt: skip
-        return Finding("error", subject, message, "Renew the imagePullSecret.", blocking=True)
+        return Finding("error", subject, message, "Renew the imagePullSecret.", True, _foreseen(subject, message))
     if answer.state == "denied":
         message = f"the registry does not show {image} without credentials ({answer.said}); the nodes may have some"
         return Finding("info", subject, message, "If they have none, add an imagePullSecret.")
     message = f"the registry of {image} could not be asked from here ({answer.said}); the nodes will tell"
     return Finding("info", subject, message)
+
+
+def _foreseen(subject: str, message: str) -> dict[str, Any]:
+    """What the kubelet would say, for the diagnosis."""
+    return {"foreseen": {"reason": "Failed", "message": message, "kind": "Pod", "name": subject.rpartition("/")[2]}}

@@ -20,7 +20,7 @@ from failback.targets.kubernetes.reaching import NO_PORT, NO_WAY, Reach, Way
 from tests.targets.kubernetes.objects import pod, running
 
 SERVICE = {"spec": {"ports": [{"name": "http", "port": 80, "targetPort": 8080}]}}
-ROOT = Question("/")
+ROOT = Question("/", headers={"Host": "shop.example"})
 FAR = "192.0.2.1"
 
 

@@ -58,7 +58,8 @@ def impact(result: Mapping[str, Any]) -> str:
     """The impact with the count that shows it, and where the count comes from."""
     source = result["traffic"].get("source")
     told = impact_with_count(result["rollback"]["user_impact"], result["traffic"])
-    return told if source in (None, "none") else f"{told} (counted by the {source})"
+    counted = result["traffic"].get("requests") is not None and source not in (None, "none", "probe")
+    return f"{told} (counted by the {source})" if counted else told
 
 
 def by_revision(result: Mapping[str, Any]) -> Iterator[str]:

@@ -72,7 +72,10 @@ class EndpointWatch:
             name = fell[0]
             return False, f"Service/{name} fell to {self._least[name]} of {self._at_start[name]} stable endpoints"
         if self._switched:
-            return None, "users were switched to the new release, and endpoints do not count requests"
+            return None, (
+                "users were switched to the new release, and endpoints do not count requests (target.traffic can name "
+                "a gateway that does, or an address to probe)"
+            )
         kept = ", ".join(f"{self._least[name]} of {count}" for name, count in sorted(self._at_start.items()) if count)
         stayed = f", and the stable ones stayed {kept}" if kept else ""
         told = f"no request could reach the new release: none of its pods was ever an endpoint{stayed}"

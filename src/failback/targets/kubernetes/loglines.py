@@ -43,10 +43,17 @@ class Usual:
         self._lock = asyncio.Lock()
         self.signatures: frozenset[str] = frozenset()
 
-    async def refresh(self) -> None:
+    async def refresh(self, since: float) -> bool:
+        """Reads what they have printed until `since` (monotonic seconds), not too often. False where there is nobody
+        to compare with: nothing is new then."""
         async with self._lock:
-            if self._read_at and time.monotonic() - self._read_at < _USUAL_AGAIN_S:
-                return
+            if not self._stable():
+                return bool(self._read_at)
+            if self._read_at > since:
+                return True
+            if self._read_at:
+                await asyncio.sleep(max(0.0, self._read_at + _USUAL_AGAIN_S - time.monotonic()))
+            self._read_at = time.monotonic()
             logs = [
                 self._cluster.logs(
                     pod["metadata"]["name"], status["name"], previous=previous, tail_bytes=_USUAL_TAIL_BYTES
@@ -59,7 +66,7 @@ class Usual:
             for text in await asyncio.gather(*logs, return_exceptions=True):
                 if isinstance(text, str):
                     self.signatures |= await asyncio.to_thread(signatures, text)
-            self._read_at = time.monotonic()
+            return True
 
 
 class LogLines:
@@ -142,12 +149,12 @@ class LogLines:
             await self._look_at(uid, part)
 
     async def _look_at(self, uid: str, part: _Part) -> None:
-        text = part.handed_over()
+        text, since = part.handed_over(), time.monotonic()
         if not text:
             return
         counts = await asyncio.to_thread(lambda: error_counts(Document("log", text)))
-        if not counts.keys() <= self._usual.signatures:
-            await self._usual.refresh()
+        if not counts.keys() <= self._usual.signatures and not await self._usual.refresh(since):
+            return
         new = {line: count for line, count in counts.items() if line not in self._usual.signatures}
         found = self._new.setdefault(uid, {})
         ready = self._is_ready(uid)

@@ -18,7 +18,7 @@ from typing import Any
 
 from failback.model.errors import TargetUnavailable
 from failback.targets.asking import ask
-from failback.targets.expectations import READY_S_MAX, Answer, Question
+from failback.targets.expectations import Answer, Question
 from failback.targets.kubernetes.cluster import Cluster
 from failback.targets.kubernetes.kinds import Object
 from failback.targets.kubernetes.pods import Port, port_of
@@ -61,7 +61,7 @@ class Reach:
         port = port or self.port(pod)
         if port is None:
             return Answer(None, error=NO_PORT)
-        way = self.way or await self._decide(pod, port)
+        way = self.way or await self._decide(pod, port, question)
         if way is Way.NONE:
             return Answer(None, error=NO_WAY)
         async with self._gate:
@@ -82,9 +82,10 @@ class Reach:
             self._usual[key] = took[_USUAL_OF // 2]
         return self._usual[key]
 
-    async def _decide(self, pod: Object, port: Port) -> Way:
+    async def _decide(self, pod: Object, port: Port, question: Question) -> Way:
         """The way for this request, and for all further ones where it is certain: a pod that refuses for the moment
-        has not shown whether its address is the right one."""
+        has not shown whether its address is the right one. Only what is to be asked anyway is asked both ways: another
+        path could make the application log an error that we had caused."""
         async with self._deciding:
             if self.way is not None:
                 return self.way
@@ -97,8 +98,7 @@ class Reach:
                 self.way = Way.NONE if connects is None else Way.DIRECT
             elif connects is None:
                 self.way = Way.PROXY
-            elif connects:
-                question = Question("/", headers={"Host": "127.0.0.1"}, timeout_s=READY_S_MAX)
+            elif connects and question.method in _SAFE:
                 here = ask(_address(pod), port.number, question, _unverified() if port.tls else None)
                 direct, proxied = await asyncio.gather(here, self._through(pod, port, question))
                 same = direct.status is not None and direct.status == proxied.status

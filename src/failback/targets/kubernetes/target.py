@@ -185,7 +185,9 @@ class KubernetesTarget:
 
     async def traffic(self) -> TrafficCounters | None:
         if self._traffic is None:
-            self._traffic = Traffic(self._site, await self._judged())
+            # Of a first deployment only the Services are known; that they lead nowhere is watched as well.
+            first = [Judged(unit, names.hash_label(unit.kind), "", None, 0, unit.services) for unit in self._units]
+            self._traffic = Traffic(self._site, await self._judged() or first)
             await self._traffic.start()
         return await self._traffic.counters()
 

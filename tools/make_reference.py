@@ -33,6 +33,9 @@ _RESERVED = (
     "notification_config/email/sender",
     "notification_config/pagerduty/address",
     "notification_config/urls",
+    "diagnosis/try_fixes",
+    "diagnosis/llm",
+    "auto_fix",
 )
 _HEAD = """# The plan, `failback.yaml`
 

@@ -134,6 +134,10 @@ def test_a_broken_memory_stops_no_recovery(live: World) -> None:
     assert result["root_cause"]["type"] == "missing_file"
     actions = [action["text"] for action in result["rollback"]["phases"][4]["actions"]]
     assert any("the memory of failures was not asked" in text for text in actions)
+    assert live.run("explain").returncode == 0
+    figures = live.run("history", "--stats")
+    assert (figures.returncode, "Traceback" in figures.stderr) == (1, False)
+    assert "What failback remembers of failures" in figures.stderr
 
 
 def test_reading_commands_do_not_load_the_durable_runtime(live: World) -> None:

@@ -74,7 +74,11 @@ class Engine:
                 service=plan.service,
                 environment=plan.environment,
                 kind=kind,
-                plan={"plan": without_literal_secrets(plan), "from_revision": from_revision},
+                plan={
+                    "plan": without_literal_secrets(plan),
+                    "from_revision": from_revision,
+                    "file": loaded.source_path.name if loaded.source_path else None,
+                },
                 folder=str(loaded.folder),
                 orchestrator="builtin" if orchestrator is None else "custom",
                 owner=self._runtime().executor_id,

@@ -11,7 +11,9 @@ from failback.executor import phases, results
 from failback.executor.context import Execution, Member, Outcome
 from failback.executor.evidence import collect
 from failback.executor.nodes import Part
+from failback.executor.opinions import second_opinion
 from failback.executor.phase import Phase, PhaseResult, Recovery, Touched
+from failback.executor.trying import try_fixes
 from failback.model.execution import PHASE_NAMES, PhaseStatus
 
 _BEGUN = ("succeeded", "failed", "cancelled")
@@ -33,6 +35,11 @@ def stages(x: Execution, opened: Outcome) -> Iterator[tuple[str, Callable[[], Aw
         if phase.number == 4:
             yield "evidence", lambda: collect(recovery)
         yield f"phase {phase.number}", bound(phase)
+        # Recorded only where the plan asks for them: the order of steps of every other execution is what it was.
+        if phase.number == 5 and x.plan.diagnosis.llm.enabled and x.row.kind == "deploy":
+            yield "opinion", lambda: second_opinion(recovery)
+        if phase.number == 5 and x.plan.diagnosis.try_fixes:
+            yield "fixes", lambda: try_fixes(recovery)
 
 
 def _recovery(x: Execution, opened: Outcome, failure: Outcome) -> Recovery:

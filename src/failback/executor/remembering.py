@@ -19,7 +19,7 @@ from failback.learning.records import Failure
 from failback.learning.signature import signature
 from failback.learning.weighing import Recurrence, recurrence, weighed
 from failback.model.diagnosis import Diagnosis, FailureType
-from failback.model.evidence import Evidence
+from failback.model.evidence import INTERRUPTED, Evidence
 
 T = TypeVar("T")
 
@@ -45,7 +45,8 @@ async def remember(x: Execution, found: Diagnosis, evidence: Evidence) -> Rememb
         with memory(x.home, x.database_url) as store:
             recalled = store.recall(mark, service=x.row.service, without=x.id)
             known = Remembered(weighed(found, recalled, now), mark, recurrence(recalled, now))
-            if x.row.kind != "drill" and found.type not in _NOT_REMEMBERED:
+            stopped = evidence.verdict_reason == INTERRUPTED
+            if x.row.kind != "drill" and not stopped and found.type not in _NOT_REMEMBERED:
                 with x.journal.intent("learning.remember", signature=mark):
                     store.remember(_failure(x, known, evidence, now))
         return known

@@ -38,6 +38,8 @@ def build(x: Execution, opened: Outcome, traffic: Traffic) -> dict[str, Any]:
         "traffic": traffic.as_dict(),
         "rollback": _rollback(x, opened, failure, phases, traffic),
         "root_cause": x.outcomes.get("phase 5", {}).get("root_cause"),
+        "fixes": x.outcomes.get("fixes"),
+        "second_opinion": x.outcomes.get("opinion"),
         "recovery": _recovery(x, failure, phases),
         "resumed": x.resumed,
         "notes": [*opened.get("repairs", []), *x.outcomes.get("finish", {}).get("notes", [])],

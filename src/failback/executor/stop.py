@@ -23,6 +23,7 @@ class StopFlag:
 
     def __init__(self) -> None:
         self._reason: str | None = None
+        self.latest = ""  # also of a wish that came when everything was being stopped already
         self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     @property
@@ -30,6 +31,7 @@ class StopFlag:
         return self._reason
 
     def set(self, reason: str) -> None:
+        self.latest = reason
         if self._reason is not None:
             return
         self._reason = reason

@@ -28,6 +28,7 @@ _SECRET_SETTINGS = (
     "notification_config.pagerduty.api_key",
     "notification_config.email.username",
     "notification_config.email.password",
+    "diagnosis.llm.api_key",
 )
 
 
@@ -219,6 +220,7 @@ def places(plan: Plan) -> dict[str, Value]:
     found["notification_config.pagerduty.api_key"] = told.pagerduty.api_key
     found["notification_config.email.username"] = told.email.username
     found["notification_config.email.password"] = told.email.password
+    found["diagnosis.llm.api_key"] = plan.diagnosis.llm.api_key
     for number, url in enumerate(told.urls):
         found[f"notification_config.urls.{number}"] = url
     return {where: value for where, value in found.items() if value != ""}

@@ -213,6 +213,12 @@ class PhaseError(FailbackError):
     code = "FB-601"
 
 
+class MemoryUnavailable(FailbackError):
+    """The memory of failures cannot be read or written: its file is spoiled, or its database is away."""
+
+    code = "FB-602"
+
+
 class InternalError(FailbackError):
     """A defect of failback itself."""
 

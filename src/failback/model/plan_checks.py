@@ -329,11 +329,7 @@ def _is(*words: str) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, str) and value in words
 
 
-NOT_YET: tuple[NotYet, ...] = (
-    NotYet(("diagnosis", "try_fixes"), _on, "this version recommends fixes and does not try them. Leave it out."),
-    NotYet(("diagnosis", "llm", "enabled"), _on, "this version asks no language model. Leave it out."),
-    NotYet(("auto_fix",), _is("propose"), "this version makes no commits. Leave it out."),
-)
+NOT_YET: tuple[NotYet, ...] = ()
 
 
 def not_yet(data: Mapping[str, Any], table: tuple[NotYet, ...] = NOT_YET) -> list[Problem]:

@@ -81,4 +81,6 @@ class DiagnosisConfig(PlanModel):
     """What is done to find the cause and to try a fix."""
 
     try_fixes: Flag = False
+    try_timeout: Seconds = 60.0
+    try_count: Annotated[int, number("a number of fixes", least=1, most=20, whole=True)] = 5
     llm: LanguageModel = LanguageModel()

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from failback.model.evidence import Evidence
+from failback.model.fix import Change, ReleaseShape
 from failback.model.observation import View
 from failback.model.release import Finding, Revision, ServiceState, TrafficCounters
 from failback.model.snapshot import SnapshotContent
@@ -143,3 +145,26 @@ class Target(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class FixBench(Protocol):
+    """What a target offers beside `Target` so that fixes can be tried on it. One without it tries none.
+
+    A trial goes the way of every release: `preflight`, `stage`, `launch`, `watch`, `clean_up`; it is never cut over.
+    """
+
+    async def former_shape(self) -> ReleaseShape | None:
+        """The stable revision as fixes look at it; None where there is none."""
+        ...
+
+    async def shape_of(self, release: ReleaseSpec) -> ReleaseShape:
+        """The release that failed, the same way."""
+        ...
+
+    async def changed(self, release: ReleaseSpec, changes: Sequence[Change], folder: Path) -> ReleaseSpec:
+        """The release with the changes; what has to be written for it stands below `folder`, which is empty.
+
+        Raises ReleaseError for a change that this target cannot make.
+        """
+        ...

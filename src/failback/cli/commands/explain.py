@@ -11,6 +11,8 @@ from failback.cli.commands.history import find
 from failback.cli.options import HomeDir, Json, ends_with_code, print_json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from failback.executor.home import Home
     from failback.executor.store import ExecutionRow
 
@@ -25,6 +27,7 @@ ExecutionId = Annotated[
 @ends_with_code
 def explain(
     execution: ExecutionId = None,
+    patch: Annotated[bool, typer.Option("--patch", help="Print the fix as a diff, for `git apply`.")] = False,
     correct: Annotated[
         str | None,
         typer.Option("--correct", metavar="TYPE", help="Say what the cause really was.", show_default=False),
@@ -44,6 +47,8 @@ def explain(
     if correct is not None:
         return _correct(place, row, correct, note, as_json)
     folder = place.execution(row.id)
+    if patch:
+        return _patch(row, folder, as_json)
     if as_json:
         from failback.telemetry.reading import read_events, read_json
 
@@ -52,6 +57,7 @@ def explain(
                 **(row.result or {"execution_id": row.id, "status": "running"}),
                 "evidence": read_json(folder / "evidence.json"),
                 "corrections": _corrections(place, row),
+                "tried_fixes": _fixes(folder),
                 "events": list(read_events(folder / "events.jsonl")),
             }
         )
@@ -60,6 +66,38 @@ def explain(
     from failback.cli.render.incident import incident
 
     write("\n".join(incident(row, folder, _corrections(place, row))) + "\n")
+    return 0
+
+
+def _fixes(folder: Path) -> list[dict[str, Any]]:
+    from failback.telemetry.reading import read_json
+
+    kept = read_json(folder / "fixes.json")
+    return list(kept.get("fixes") or []) if isinstance(kept, dict) else []
+
+
+def _patch(row: ExecutionRow, folder: Path, as_json: bool) -> int:
+    """The diff alone on standard output, so that it can be piped; where it belongs on standard error."""
+    from failback.cli.render.text import plain
+    from failback.model.errors import UsageError
+    from failback.model.fix import best
+
+    fixes = _fixes(folder)
+    fix = best(fixes)
+    if fix is None:
+        why = "none of the fixes that were tried passed" if fixes else "no change of configuration was found that may"
+        raise UsageError(f"{row.id} has no patch: {why} end this failure.")
+    if not fix.get("patch"):
+        raise UsageError(f"{fix['action']}: this cannot be a patch: {fix.get('no_patch')}.")
+    text = (folder / fix["patch"]).read_bytes().decode()
+    if as_json:
+        told = {key: fix[key] for key in ("action", "why", "status", "tried", "seconds", "root")}
+        print_json({**told, "patch": text})
+        return 0
+    sure = f"passed the gate in {fix['seconds']:.1f} s" if fix["status"] == "verified" else "NOT tried"
+    sys.stderr.write(f"{plain(fix['action'])} ({sure}). In {fix['root']}: git apply, or patch -p1\n")
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode())  # as it is: no line end of it may be translated
     return 0
 
 
@@ -95,15 +133,19 @@ def _correct(place: Home, row: ExecutionRow, type_: str, note: str, as_json: boo
 
 
 def _corrections(place: Home, row: ExecutionRow) -> list[dict[str, Any]]:
-    """What people said about this very execution."""
+    """What people said about this very execution; none where the memory cannot be read."""
     from dataclasses import asdict
 
     from failback.executor.memory import memory
+    from failback.model.errors import MemoryUnavailable
 
     if not ((row.result or {}).get("root_cause") or {}).get("signature"):
         return []
-    with memory(place, create=False) as store:
-        return [asdict(one) for one in store.corrections("WHERE execution_id = ? ORDER BY corrected_at", (row.id,))]
+    try:
+        with memory(place, create=False) as store:
+            return [asdict(one) for one in store.corrections("WHERE execution_id = ? ORDER BY corrected_at", (row.id,))]
+    except MemoryUnavailable:
+        return []
 
 
 def _person() -> str:

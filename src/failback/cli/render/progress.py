@@ -76,6 +76,12 @@ def _detected(event: Mapping[str, Any]) -> str:
     return "■ Stopped" if event["reason"] == INTERRUPTED else "✗ FAILURE DETECTED"
 
 
+def _fix(event: Mapping[str, Any]) -> str:
+    mark = {"verified": "✓", "did not pass": "✗"}.get(event["status"], "–")
+    took = f" ({seconds(event['seconds'])})" if event.get("seconds") is not None else ""
+    return f"{mark} With {event['tried']}: {event['status']}{took}: {one_line(event['reason'], 120)}"
+
+
 _TELLERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "execution-started": lambda e: f"{'Taking up' if e['resumed'] else 'Execution'} {e['execution']} of {e['service']}",
     "execution-refused": lambda e: f"✗ Refused: {e['reason']}",
@@ -100,6 +106,10 @@ _TELLERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
         f"{_detected(e)} at {e['step']} after {seconds(e['seconds'])}, {e['stage']}: {e['reason']}"
     ),
     "phase-finished": _phase,
+    "opinion": lambda e: f"· A language model ({e['model']}): {e.get('cause') or e.get('reason')}",
+    "fix-trying": lambda e: f"… Trying in the dark: {e['action']}",
+    "fix-tried": _fix,
+    "fix-proposed": lambda e: f"✓ Branch {e['branch']} has it" if e.get("branch") else f"– {e['reason']}",
     "finished": lambda e: "\n".join(action_line(taken) for taken in e["actions"]) or "✓ Finished",
 }
 

@@ -82,6 +82,7 @@ def cause_and_fixes(result: Mapping[str, Any]) -> Iterator[str]:
         if cause.get("recurrence"):
             yield f"  Seen before: {one_line(cause['recurrence']['text'], 300)}"
         yield ""
+    yield from second_opinion(result.get("second_opinion"))
     advice = recommendations(result)
     if advice:
         yield "What to do:"
@@ -94,6 +95,25 @@ def cause_and_fixes(result: Mapping[str, Any]) -> Iterator[str]:
             if item.get("verified"):
                 yield f"      verified: {plain(item['verified'])}"
         yield ""
+
+
+def second_opinion(told: Mapping[str, Any] | None) -> Iterator[str]:
+    """A language model's own words, marked as such, or why there are none."""
+    if not told:
+        return
+    took = seconds(told["seconds"])
+    if told["status"] != "answered":
+        yield f"A language model ({plain(told['model'])}) was asked: {plain(told['reason'])} ({took})"
+        yield ""
+        return
+    sure = "" if told.get("confidence") is None else f", {told['confidence']:.0%} sure by its own word"
+    yield f"A language model's opinion ({plain(told['model'])}, {took}; failback checked its citations, nothing else):"
+    yield f"  {one_line(told['cause'], 500)} ({told['type']}{sure})"
+    for citation in told["evidence"][:4]:
+        yield f"  {citation['source']}: {one_line(citation['text'])}"
+    if told["suggestion"]:
+        yield f"  It suggests: {one_line(told['suggestion'], 1000)}"
+    yield ""
 
 
 def recommendations(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -5,16 +5,49 @@ Promise: each recommendation names the thing itself, with an example that can be
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from failback.executor import fixing
+from failback.executor.context import Outcome
 from failback.executor.phase import PhaseResult, Recovery, done, skipped
+from failback.executor.trying import prepare, proposed
 from failback.targets.base import Action
 
 
 async def run(recovery: Recovery) -> PhaseResult:
-    diagnosis = recovery.x.kept("diagnosis.json")
-    advice = (diagnosis or {}).get("recommendations", [])
+    x = recovery.x
+    diagnosis = x.kept("diagnosis.json")
+    proposal = (x.outcomes.get("fixes") or {}).get("proposal")
+    if not x.plan.diagnosis.try_fixes and fixing.no_reason_to_try(recovery) is None:
+        proposal = await _find(recovery)
+    advice = fixing.advised((diagnosis or {}).get("recommendations", []), fixing.kept(x), x.id)
     if not advice:
         return skipped("there is no diagnosis from which a fix could follow", recommendations=[])
     return done(
-        [Action(f"[{item['priority']}] {item['action']}") for item in advice],
+        [
+            *(Action(f"[{item['priority']}] {item['action']}{_verified(item)}") for item in advice),
+            *([_told(proposal)] if proposal else []),
+        ],
         recommendations=advice,
+        **({"proposal": proposal} if proposal else {}),
     )
+
+
+async def _find(recovery: Recovery) -> Outcome | None:
+    """Fixes that could be tried, for `explain --patch` and as a branch; without them the advice is what it was."""
+    try:
+        return await proposed(recovery, await prepare(recovery))
+    except Exception as error:  # noqa: BLE001 - a help: a folder that cannot be read takes no advice away
+        recovery.x.emit("fixes-not-found", reason=f"{type(error).__name__}: {error}")
+        return None
+
+
+def _told(proposal: Outcome) -> Action:
+    if "branch" in proposal:
+        return Action(f"branch {proposal['branch']} has the fix as one commit; nothing was pushed")
+    return Action(str(proposal["reason"]), ok=None)
+
+
+def _verified(item: Mapping[str, Any]) -> str:
+    return f" (verified: {item['verified']})" if item.get("verified") else ""

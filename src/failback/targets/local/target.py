@@ -8,12 +8,13 @@ from pathlib import Path
 
 from failback.model.errors import TargetUnavailable, UnknownService
 from failback.model.evidence import Evidence
+from failback.model.fix import Change, ReleaseShape
 from failback.model.observation import View
 from failback.model.redaction import Redactor
 from failback.model.release import Finding, Revision, ServiceState, TrafficCounters
 from failback.model.snapshot import SnapshotContent
 from failback.targets.base import Action, Journal, ReleaseSpec
-from failback.targets.local import keeping, observing, recovery, rollout
+from failback.targets.local import changing, keeping, observing, recovery, rollout
 from failback.targets.local.layout import Layout
 from failback.targets.local.site import Site
 from failback.targets.local.state import RevisionRecord
@@ -137,6 +138,15 @@ class LocalTarget:
 
     async def remove(self, journal: Journal) -> Sequence[Action]:
         return await recovery.remove(self._site, journal)
+
+    async def former_shape(self) -> ReleaseShape | None:
+        return await asyncio.to_thread(changing.former_shape, self._site)
+
+    async def shape_of(self, release: ReleaseSpec) -> ReleaseShape:
+        return await asyncio.to_thread(changing.shape_of, release)
+
+    async def changed(self, release: ReleaseSpec, changes: Sequence[Change], folder: Path) -> ReleaseSpec:
+        return await asyncio.to_thread(changing.changed, release, changes, folder)
 
     async def close(self) -> None:
         await self._site.proxy.close()

@@ -22,6 +22,7 @@ _REQUEST = re.compile(r"\b(?P<verb>GET|HEAD|POST|PUT|DELETE) (?P<path>/[^\s\"':,
 _STATUS = re.compile(
     r"(?:(?:->|=>|→)\s*|\bstatus(?:[ _-]?code)?(?: is| was)?[:= ]+|\breturned(?: status| error:?)?:? |\bgot (?:status )?|\bHTTP/[\d.]+ |\brespond(?:s|ed) with |\banswer(?:s|ed)(?: with)? |\bstatuscode: |\breceived |\bHTTP (?:status |error |code )?)[\"']?(?P<status>[1-5]\d\d)\b"
 )
+_TAIL = re.compile(r"[\s:=>(\[](?P<status>[1-5]\d\d)[)\]]?\s*$")
 _BARE = re.compile(r"^\s*(?:(?:ok|OK|\{.{0,200}\}|[\w/.-]{1,60}) )?(?P<status>[1-5]\d\d)\s*$")
 _REFUSED = re.compile(
     r"curl: \(7\)|connection refused|ECONNREFUSED|Couldn't connect to server|actively refused|Errno 111|failed to connect",
@@ -192,7 +193,11 @@ def _printed(scene: Scene) -> list[Answer]:
         where = re.search(r"connect to (?P<host>[\w.-]+) port (?P<port>\d+)", line)
         if where:
             request = {**request, "host": where.group("host"), "port": where.group("port")}
-        outcome = _STATUS.search(line) or (_BARE.search(line) if len(line) < 400 else None)
+        outcome = (
+            _STATUS.search(line)
+            or (_TAIL.search(line) if url or verb else None)
+            or (_BARE.search(line) if len(line) < 400 else None)
+        )
         problem = (
             ""
             if outcome

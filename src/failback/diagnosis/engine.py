@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from failback.diagnosis.health import is_healthy
 from failback.diagnosis.rank import ranked
 from failback.diagnosis.recommend import medium
@@ -9,8 +11,9 @@ from failback.diagnosis.rule import Hypothesis, quoted
 from failback.diagnosis.rules import RULES
 from failback.diagnosis.scene import Scene
 from failback.diagnosis.unknown import unknown
-from failback.model.diagnosis import Alternative, Diagnosis, FailureType
+from failback.model.diagnosis import Alternative, Citation, Diagnosis, FailureType
 from failback.model.evidence import INTERRUPTED, Evidence
+from failback.model.redaction import Redactor
 
 CONFIDENCE_MIN = 0.3  # below this, "unknown" is the honest answer
 ALTERNATIVES_MAX = 4
@@ -21,7 +24,12 @@ def diagnose(evidence: Evidence) -> Diagnosis:
     """Why it failed and what to do. Pure, deterministic and offline; never raises; <= 0.2 s for 1 MB of logs.
 
     Healthy evidence gives type NONE; where no rule is sure enough the type is UNKNOWN, with the most unusual lines cited.
+    Evidence is redacted where it is collected; recorded cases come from elsewhere, so what is said is redacted once more.
     """
+    return _redacted(_diagnosed(evidence))
+
+
+def _diagnosed(evidence: Evidence) -> Diagnosis:
     if evidence.verdict_reason == INTERRUPTED:
         return _interrupted(evidence)
     scene = Scene(evidence)
@@ -59,6 +67,23 @@ def _interrupted(evidence: Evidence) -> Diagnosis:
     )
 
 
+def _redacted(said: Diagnosis) -> Diagnosis:
+    clean = Redactor().redact
+    return replace(
+        said,
+        cause=clean(said.cause),
+        component=clean(said.component),
+        affected_components=tuple(map(clean, said.affected_components)),
+        evidence=tuple(Citation(clean(cited.source), clean(cited.text)) for cited in said.evidence),
+        alternatives=tuple(replace(other, cause=clean(other.cause)) for other in said.alternatives),
+        recommendations=tuple(
+            replace(fix, action=clean(fix.action), description=clean(fix.description), example=clean(fix.example))
+            for fix in said.recommendations
+        ),
+        facts={name: clean(value) for name, value in said.facts.items()},
+    )
+
+
 def hypotheses(scene: Scene) -> tuple[list[Hypothesis], list[str]]:
     """(what the rules found, names of rules that broke on this evidence: a defect in one must not lose the others)."""
     found: list[Hypothesis] = []
@@ -73,8 +98,6 @@ def hypotheses(scene: Scene) -> tuple[list[Hypothesis], list[str]]:
 
 
 def _named(hypothesis: Hypothesis, rule: str) -> Hypothesis:
-    from dataclasses import replace
-
     return replace(hypothesis, rule=rule)
 
 

@@ -69,6 +69,10 @@ def growing(lines: Sequence[str]) -> tuple[Growing, ...]:
 def _grown(name: str, values: list[tuple[float, int, str]]) -> Growing | None:
     if len(values) < SAMPLES_MIN or _COUNTERS.match(name):
         return None
+    while values and values[0][0] == 0:
+        values = values[1:]
+    if len(values) < SAMPLES_MIN:
+        return None
     numbers = [value * _UNIT.get(unit.lower(), 1) for value, _, unit in values]
     rising = sum(b > a for a, b in itertools.pairwise(numbers)) / (len(numbers) - 1)
     falling = any(b < a * 0.9 for a, b in itertools.pairwise(numbers))

@@ -46,6 +46,7 @@ def diagnose(
 def _case(path: Path) -> Evidence:
     from failback.model.errors import CaseError
     from failback.model.evidence import Evidence
+    from failback.model.redaction import Redactor
 
     try:
         if path.stat().st_size > _CASE_BYTES_MAX:
@@ -59,7 +60,7 @@ def _case(path: Path) -> Evidence:
         raise CaseError(f"{path} should hold one JSON object with `given`.", path=str(path))
     given: Any = shape.get("given", shape.get("evidence", shape))
     try:
-        return Evidence.from_dict(given)
+        return Evidence.from_dict(Redactor().redact_value(given))
     except ValueError as cause:
         raise CaseError(f"{path} is not a recorded case: {cause}", path=str(path)) from cause
 

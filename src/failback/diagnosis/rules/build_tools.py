@@ -88,6 +88,19 @@ def cmake(hit: Hit) -> Hypothesis | None:
             ),
             names=(name,),
         )
+    stack = hit.document.window(hit.index + 1, 0, 12)
+    own = re.search(r"^\s+(?!/)(\S*CMakeLists\.txt|\S+\.cmake):(\d+)", stack, re.MULTILINE)
+    package = re.search(r"/Find(\w+)\.cmake:\d+ \(find_package\)", stack)
+    if hit.get("file").startswith("/usr/") and (own or package):
+        named = package.group(1) if package else ""
+        where = f"{own.group(1)}:{own.group(2)}" if own else "CMakeLists.txt"
+        return Hypothesis(
+            FailureType.BUILD_FAILURE,
+            f"CMake fails in {where}{f' at find_package({named})' if named else ''}: {below}",
+            0.88,
+            (high(f"Correct {where}{f' (find_package({named}))' if named else ''}", f"{below}: install the development package of {named or 'what is looked for'}, or enable what its search needs (project languages, paths) in {where}", "cmake -S . -B build"),),
+            names=(where.split(":")[0],),
+        )  # fmt: skip
     found = re.search(r"(?:provided by \"|Could NOT find )(\w+)", below)
     return Hypothesis(
         FailureType.BUILD_FAILURE,

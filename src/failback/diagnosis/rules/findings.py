@@ -23,7 +23,7 @@ _FILE = re.compile(
     r"^\s*(?:FILE: |In |File: |== |> )?(?P<file>(?:\.?/?[\w@.-]+/)*[\w@.-]+\.[A-Za-z]\w{0,9}|(?:[\w.-]+/)*(?:Dockerfile|Makefile)[\w.-]*)\s*(?:line \d+)?:?$"
 )
 _FORMAT = re.compile(
-    r"would (?:be )?reformat|needs? formatting|not formatted|is not formatted|formatting (?:error|issue|violation)|files? (?:need|require)s? (?:to be )?format|diff -u|unformatted",
+    r"would (?:be )?reformat|needs? formatting|not formatted|is not formatted|formatting (?:error|issue|violation)|files? (?:need|require)s? (?:to be )?format|diff -u|unformatted|would be (?:updated|changed|fixed|modified)|files? would",
     re.IGNORECASE,
 )
 _SCORE = re.compile(

@@ -232,6 +232,8 @@ def copy_missing(hit: Hit) -> Hypothesis | None:
             )
             or path
         )
+    stat = re.search(r"copier: stat: ?\"?/?([^\":]+)\"?: no such file", hit.line)
+    path = stat.group(1) if stat else path
     path = path.strip("\"'").removeprefix("./")
     line = re.search(r"(Dockerfile\S*|Containerfile):(\d+)", hit.document.text)
     spot = f"{line.group(1)} line {line.group(2)}" if line else "the Dockerfile"

@@ -27,7 +27,7 @@ _ADDRESS = (
     r"(?P<h1>\[[0-9a-fA-F:]+\]|[\w.-]+):(?P<p1>\d{2,5})(?!\d|:\d)",
     r"server at \"(?P<h2>[^\"]+)\"(?: \([^)]*\))?, port (?P<p2>\d+)",
     r"host=?'?(?P<h3>[\w.-]+)'?,? port=?(?P<p3>\d+)",
-    r"to (?P<h4>[\w.-]+) port (?P<p4>\d+)",
+    r"(?:to|for) \"?(?P<h4>[\w.-]+)\"? port (?P<p4>\d+)",
     r"host \"(?P<h5>[^\"]+)\".*?port (?P<p5>\d+)",
     r"on '(?P<h6>[\w.-]+)(?::(?P<p6>\d+))?'",
     r"address: '(?P<h7>[^']+)',\s*port: (?P<p7>\d+)",
@@ -87,6 +87,7 @@ def address_in(text: str) -> tuple[str, str]:
             if (
                 not host
                 or host in _NOT_HOSTS
+                or (port == "53" and re.fullmatch(r"[\d.]+", host))  # the name server, not the name
                 or re.search(r"\.(?:py|js|ts|mjs|cjs|java|go|rb|rs|php|cs|c|cc|cpp|h|kt|scala|ex|so)$", host)
             ):
                 continue
@@ -218,13 +219,9 @@ def refused(hit: Hit) -> Hypothesis | None:
         return None
     if "ENOTFOUND " in line or "getaddrinfo" in low or "name resolution" in low or "translate host name" in low:
         return None
-    if (
-        hit.document.role == "step"
-        and hit.scene.step_type in ("build", "docker")
-        and ("git" in low or "https://" in low)
-    ):
-        return None
     kind, host, port = target_of(hit)
+    if hit.document.role == "step" and hit.scene.step_type in ("build", "docker") and not kind:
+        return _download(hit, host, "cannot be reached (no network, proxy or DNS)")
     weak = not re.search(
         r"refused|111|actively|could not connect|can.?t connect|unable to connect|failed to connect|no route|unreachable|reachable|ECONN|EHOST|ENET|Connect|server ?selection|brokers|link failure",
         line,
@@ -248,6 +245,34 @@ def refused(hit: Hit) -> Hypothesis | None:
     )
 
 
+def _download(hit: Hit, host: str, why: str) -> Hypothesis:
+    """In a build the thing that cannot be reached is where packages come from."""
+    what = next(
+        (
+            m.group(1)
+            for text in reversed(hit.document.lines[max(hit.index - 6, 0) : hit.index + 4])
+            if (
+                m := re.search(
+                    r"(?:versions for provider|latest version of|provider|package|module|gem|crate|fetching|downloading|resolving)\W{1,4}([@\w][\w./@-]{2,80})",
+                    text,
+                    re.IGNORECASE,
+                )
+            )
+        ),
+        "",
+    )
+    name = f" for {what}" if what else ""
+    return Hypothesis(
+        FailureType.DEPENDENCY_RESOLUTION,
+        f"Packages cannot be downloaded{name}: {host or 'the package index'} {why}: {hit.line}",
+        0.85 if host else 0.72,
+        (
+            high(f"Restore the way to {host or 'the package index'}", f"Check network, proxy, DNS and the address of the registry or mirror where the step runs{name}, then run the build again; a mirror or vendored packages make it independent", f"curl -v https://{host or 'HOST'}/"),
+        ),
+        names=(host, what),
+    )  # fmt: skip
+
+
 @line_rule(
     "name-not-resolved",
     " enotfound|\"enotfound|'enotfound|(enotfound|eai_again|name or service not known|temporary failure in name resolution|could not translate host|no such host|nodename nor servname|unknown host|unknownhost|name resolution|could not resolve host|getaddrinfo|failed to resolve|nxdomain|cannot resolve host|no address associated|name does not resolve|host not found|failed to lookup address",
@@ -257,15 +282,11 @@ def refused(hit: Hit) -> Hypothesis | None:
 def unresolved(hit: Hit) -> Hypothesis | None:
     """The name has no address."""
     low = hit.line.lower()
-    if (
-        (hit.document.role == "step" and hit.scene.step_type in ("build", "docker"))
-        or "registry" in low
-        or "pull" in low
-    ):
+    if "docker" in low or "pull" in low or "manifest" in low or "container registry" in low:
         return None
     named = re.search(
-        r"(?:ENOTFOUND|EAI_AGAIN|lookup|host name|host:|UnknownHostException:?|Unknown host|upstream|resolve|getaddrinfo for|unknown host|Name or service not known:?|host) [\"'(]?(?P<a>[\w-]+(?:\.[\w-]+)*)|hostname: '(?P<b>[^']+)'|host='(?P<c>[^']+)'|//(?:[^@/\s]*@)?(?P<d>[\w.-]+)[:/]|\('(?P<e>[\w.-]+)', \d+\)|\((?P<f>[\w.-]+):\d+\)",
-        hit.document.window(hit.index, 0, 1), re.IGNORECASE)  # fmt: skip
+        r"(?:ENOTFOUND|EAI_AGAIN|lookup|host name|host:|UnknownHostException:?|Unknown host|upstream|resolve|getaddrinfo for|unknown host|Name or service not known:?|host) [\"'(]?(?P<a>[\w-]+(?:\.[\w-]+)*)|hostname: '(?P<b>[^']+)'|host='(?P<c>[^']+)'|//(?:[^@/\s]*@)?(?P<d>[\w.-]+)[:/]|\('(?P<e>[\w.-]+)', \d+\)|\((?P<f>[\w.-]+):\d+\)|(?P<g>[\w-]+(?:\.[\w-]+)+) on [\d.]+:53",
+        hit.document.window(hit.index, 1, 1) if hit.document.role == "step" else hit.document.window(hit.index, 0, 1), re.IGNORECASE)  # fmt: skip
     host = (
         next(
             (
@@ -280,6 +301,8 @@ def unresolved(hit: Hit) -> Hypothesis | None:
     )
     kind, near_host, _port = target_of(hit)
     host = host or near_host
+    if hit.document.role == "step" and hit.scene.step_type in ("build", "docker"):
+        return _download(hit, host, "has no address (DNS, host name not resolved)")
     return Hypothesis(
         FailureType.DEPENDENCY_UNREACHABLE,
         f"The host name {host or 'of a service it needs'} cannot be resolved by DNS{f' ({kind})' if kind else ''}{hit.at}: {hit.line}",

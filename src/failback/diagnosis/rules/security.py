@@ -355,7 +355,7 @@ def code_scan(scene: Scene) -> Iterable[Hypothesis]:
     gosec = re.search(r"\[(\S+\.go):(\d+)\] - (G\d+) (?:\(CWE-\d+\))?:? ?([^\n(]+)", text)
     semgrep = (
         re.search(r"^\s*(?:❯❯❱|❯❱|❱|❯)?\s*((?:[\w-]+\.){2,}[\w-]+|(?<=❱ )[\w-]+)\s*$", text, re.MULTILINE)
-        if "semgrep" in document.lower or "findings" in document.lower or "Code Findings" in text
+        if "semgrep" in document.lower or "findings" in document.lower or "Code Finding" in text
         else None
     )
     brakeman = re.search(r"Category: ([^\n]+)[\s\S]{0,200}?File: (\S+)\nLine: (\d+)", text)

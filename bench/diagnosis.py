@@ -1,6 +1,7 @@
 """Measures the diagnosis on recorded cases: `python -m bench.diagnosis FOLDER...` prints accuracy and calibration.
 
-A folder whose name ends in "aside" holds cases that no rule was written from: it is reported on a line of its own, by figures only.
+A folder whose name ends in "aside" holds cases that no rule was written from: it is reported on a line of its own, by
+figures only.
 """
 
 from __future__ import annotations
@@ -142,7 +143,21 @@ def _print_megabyte() -> None:
     """The promise is 0.2 s for a megabyte of logs: requests with an error near the end, and lines that all differ."""
     served = "".join(f"2026-01-01T00:00:{i % 60:02} INFO GET /orders/{i} 200 in {i % 90} ms\n" for i in range(17_500))
     dice = random.Random(1)
-    words = ["order", "user", "total", "warning", "error", "failed", "connect", "timeout", "status", "cache", "retry", "path", "host", "ready"]
+    words = [
+        "order",
+        "user",
+        "warning",
+        "error",
+        "failed",
+        "connect",
+        "timeout",
+        "status",
+        "cache",
+        "retry",
+        "path",
+        "host",
+        "ready",
+    ]
     differ = "".join(" ".join(dice.choices(words, k=12)) + f" {i}\n" for i in range(11_000))
     for name, text in (("requests, one error", served), ("every line another", differ)):
         log = text + "panic: dial tcp 10.0.0.7:5432: connect: connection refused\n"

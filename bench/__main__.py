@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import sys
 from collections.abc import Iterator
@@ -26,8 +25,7 @@ def main() -> int:
         wanted.append(endurance.rows())
     found = []
     if not as_json:
-        busy = f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before it began"
-        print(f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {busy}\n")
+        print(f"One machine: Python {platform.python_version()}, {platform.system()} {platform.machine()}\n")
         print(f"{'WHAT':<76}{'BAR':<14}MEASURED")
     for row in chain(*wanted):
         found.append(row)

@@ -210,7 +210,7 @@ LOCAL = "service: shop\ntarget: {kind: local}\nrelease:\n  path: notes\n  start:
         (SEVERAL.replace("0.1:2", "0.1:1"), "services/search/target/listen", 7, "shop has 127.0.0.1:1 already"),
         (SEVERAL + "steps:\n  - {name: D, type: deploy, service: shop}\n", "services/search", 6, "no step that deploys it"),
         (SEVERAL + "steps:\n  - {name: D, type: deploy}\n", "steps/1", 10, "since the plan has several: shop, search"),
-        (SEVERAL.replace("kind: local, listen: '127.0.0.1:1'", "kind: kubernetes").replace("kind: local, listen: '127.0.0.1:2'", "kind: kubernetes").replace("path: notes, start: x", "manifests: '-'"), "services/search/release/manifests", 8, "shop reads it already"),
+        (SEVERAL.replace("kind: local, listen: '127.0.0.1:1'", "kind: kubernetes").replace("kind: local, listen: '127.0.0.1:2'", "kind: kubernetes").replace("path: notes, start: x", "manifests: '-'"), "services/search/release/manifests", 8, "not be those of shop as well (-)"),
     ],
 )  # fmt: skip
 def test_problems_of_targets_and_releases(folder, text, where, line, says):

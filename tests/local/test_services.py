@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from failback.executor.lock import ServiceLock
 from tests.local.pair import SEARCH, SERVICES, SHOP, Pair
 
 
@@ -192,6 +193,26 @@ def test_a_service_of_a_running_plan_is_held(live: Pair) -> None:
     assert held.returncode == 5, held.stdout
     assert f"{SHOP} is held" in held.stderr
     assert live.answers() == {SEARCH: "1", SHOP: "1"}
+
+
+def test_a_killed_plan_is_taken_up_only_with_all_its_services(live: Pair) -> None:
+    """Given a killed plan, one of whose services somebody holds: who wants the other is refused until both are free."""
+    live.release(2)
+    live.run("deploy", "--yes", fault="kill:Deploy-shop/launch:recorded#1")
+    alone = {"apiVersion": "failback/v1", "service": SEARCH, **live.part(SEARCH)}
+    (live.folder / "alone.yaml").write_text(json.dumps(alone))
+    somebody = ServiceLock(live.home / "locks", SHOP)
+    somebody.acquire("a person's own script")
+
+    refused = live.run("deploy", "--yes", "--json", "--file", "alone.yaml")
+    somebody.release()
+    resumed = live.run("resume", "--json")
+
+    assert refused.returncode == 5, refused.stdout
+    assert f"{SHOP} is held" in refused.stderr
+    assert [one["status"] for one in json.loads(resumed.stdout)] == ["completed"]
+    assert live.answers() == {SEARCH: "2", SHOP: "2"}
+    assert live.problems() == []
 
 
 def test_each_service_and_the_plan_are_known_afterwards(live: Pair) -> None:

@@ -24,10 +24,14 @@ async def finish(x: Execution) -> Outcome:
     outcome: Outcome = {"status": "succeeded", "actions": [], "notes": []}
     if not x.members:
         return outcome
-    for member in x.members.values():
-        revision = x.revision(member)
-        if revision is None:
-            continue
+    made = [(member, x.revision(member)) for member in x.members.values()]
+    revisions = [(member, revision) for member, revision in made if revision is not None]
+    for member, revision in revisions:
+        try:
+            await member.target.decide(revision, member.journal)
+        except FailbackError as error:
+            outcome["notes"].append(x.told(member, f"that it is to be finished could not be written: {error.message}"))
+    for member, revision in revisions:
         try:
             actions = await member.target.finish(revision, member.journal)
             outcome["actions"] += _recorded(x, member, actions)

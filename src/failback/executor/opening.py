@@ -45,12 +45,14 @@ def _not_opened(x: Execution, outcome: Outcome, error: FailbackError, *, refused
         "reason": error.message,
         "error": error.code,
         "refused": refused,
-        **({"api_error": error.fields["api_error"]} if error.fields.get("api_error") else {}),
         "ended_at": time.time(),
     }
 
 
 async def _look_at_all(x: Execution) -> Outcome:
+    # All before anything is repaired, and in one order for every plan.
+    for _, member in sorted(x.members.items()):
+        await member.target.hold()
     looks = {name: await _look(x, member) for name, member in x.members.items()}
     return {
         "repairs": [text for look in looks.values() for text in look["repairs"]],

@@ -196,6 +196,9 @@ def without_literal_secrets(plan: Plan) -> dict[str, Any]:
         if isinstance(part[key], str) and part[key] and "${" not in part[key]:
             part[key] = MASK
     told = shape["notification_config"]
+    if plan.services:
+        # Each service has its own; those at the top are defaults that nobody wrote, and would be refused when read.
+        del shape["checks"]
     told["urls"] = [MASK if isinstance(url, str) and "${" not in url else url for url in told["urls"] or ()]
     return shape
 

@@ -223,27 +223,28 @@ def _service_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _shared_by_services(data: Mapping[str, Any]) -> Iterator[Problem]:
-    """What only one service of a plan can have: an address, and what is piped in."""
-    listens: dict[str, str] = {}
-    piped = ""
+    """What only one service of a plan can have: an address, and a workload of the manifests."""
+    taken: dict[tuple[str, ...], tuple[str, bool]] = {}
     for where, part in service_parts(data):
-        if not where:
-            continue
-        name = str(where[1])
-        listen = str(_mapping(part.get("target")).get("listen") or "127.0.0.1:8080")
-        if _mapping(part.get("target")).get("kind") == "local":
-            if listen in listens:
-                yield Problem(
-                    (*where, "target", "listen"),
-                    f"should be an address of its own: {listens[listen]} has {listen} already.",
-                    at_key=True,
-                )
-            listens.setdefault(listen, name)
-        if "-" in _texts(_mapping(part.get("release")).get("manifests")):
-            if piped:
-                message = f"should not name standard input (-): {piped} reads it already."
-                yield Problem((*where, "release", "manifests"), message, at_key=True)
-            piped = piped or name
+        for key, path, (before, after) in _owned(part) if where else ():
+            named = bool(_mapping(part.get("release")).get("objects"))
+            other, other_named = taken.setdefault(key, (str(where[1]), named))
+            if other != where[1] and not (named and other_named):
+                yield Problem((*where, *path), f"{before} {other} {after}", at_key=True)
+
+
+def _owned(part: Mapping[Any, Any]) -> Iterator[tuple[tuple[str, ...], Path, tuple[str, str]]]:
+    """(what it is, where it stands, what is wrong where another has it: the words before and after its name)."""
+    target, release = _mapping(part.get("target")), _mapping(part.get("release"))
+    if target.get("kind") == "local":
+        listen = str(target.get("listen") or "127.0.0.1:8080")
+        yield (listen,), ("target", "listen"), ("should be an address of its own:", f"has {listen} already.")
+    for key in ("manifests", "kustomize") if target.get("kind") == "kubernetes" else ():
+        for source in _texts(release.get(key)):
+            whose = (source.rstrip("/"), str(target.get("context")), str(target.get("namespace")))
+            remedy = "Name each one's in `objects`, or give each a folder of its own."
+            after = f"as well ({source}): a workload belongs to one service. {remedy}"
+            yield whose, ("release", key), ("should not be those of", after)
 
 
 def _target_problems(where: Path, target: Mapping[Any, Any], release: Mapping[Any, Any]) -> Iterator[Problem]:

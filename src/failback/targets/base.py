@@ -60,6 +60,13 @@ class Target(Protocol):
         """What is about to be deployed, told before anything else is asked; it is only looked at."""
         ...
 
+    async def hold(self) -> None:
+        """The target's own lock on the service, where others than this machine may write. Raises ServiceHeld.
+
+        Of a plan for several services all are held before anything is done to one.
+        """
+        ...
+
     async def repair(self, journal: Journal) -> Sequence[str]:
         """Puts back what a reboot or crash took (supervisor, proxy, replicas of the stable revision); says what."""
         ...
@@ -107,6 +114,13 @@ class Target(Protocol):
         """The revision has baked on those users that the cut-over gave it: all others follow, where it was not all.
 
         Raises ReleaseError where it does not hold while they come.
+        """
+        ...
+
+    async def decide(self, revision: Revision, journal: Journal) -> None:
+        """Every step has succeeded: whoever takes the rollout up from here finishes it, and undoes nothing.
+
+        Of a plan for several services all are decided before the former revision of one leaves.
         """
         ...
 

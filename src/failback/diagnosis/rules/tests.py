@@ -63,6 +63,113 @@ def pytest(hit: Hit) -> Hypothesis | None:
     )
 
 
+@line_rule(
+    "jest",
+    "● |✕|× ",
+    r"^\s*● (?P<name>(?!Console|Cannot log|Deprecation|Validation)\S.*)$|^\s*(?:✕|×) (?P<mark>.+?)(?: \(?\d+ ?m?s\)?)?$",
+    source="Jest's and Vitest's reports",
+    flags=re.MULTILINE,
+)
+def jest(hit: Hit) -> Hypothesis | None:
+    """Jest: a bullet with the test's name, then Expected and Received."""
+    if hit.scene.step_type != "test" and not any(tool in hit.document.lower for tool in ("jest", "vitest")):
+        return None
+    name = hit.get("name") or hit.get("mark")
+    block = hit.document.window(hit.index, 0, 45)
+    if not hit.get("name") and re.search(r"^\s*● ", hit.document.text, re.MULTILINE):
+        return None
+    if "Test suite failed to run" in name:
+        inner = re.search(r"(?:SyntaxError|Cannot find module|TypeError|ReferenceError|Error)[^\n]*", block)
+        file = _file(hit, block)
+        return Hypothesis(
+            FailureType.TEST_FAILURE,
+            f"The test suite {file} cannot run: {quoted(inner.group(0)) if inner else hit.line}",
+            0.75,
+            fixes(file, file, inner.group(0) if inner else "", hit.scene),
+            names=(file,),
+        )
+    file = _file(hit, block)
+    values = re.search(r"Expected(?: \w+)*: ?(.+)\n\s*Received(?: \w+)*: ?(.+)", block)
+    said = f"expected {values.group(1).strip()}, received {values.group(2).strip()}" if values else _first_said(block)
+    code = re.search(r"^\s*> \d+ \|\s?(.+)$", block, re.MULTILINE)
+    expression = f" at `{quoted(code.group(1), 120)}`" if code else ""
+    stall = "Exceeded timeout" in block
+    return Hypothesis(
+        FailureType.TEST_FAILURE,
+        f'Test "{quoted(name, 160)}" in {file} fails: {quoted(said)}{expression}',
+        0.94 if not stall else 0.85,
+        fixes(quoted(name, 120), file, f"{said} {code.group(1) if code else ''}", hit.scene),
+        names=(file.split(":")[0], file.split(":")[0].replace(".test", "").replace(".spec", "")),
+    )
+
+
+def _file(hit: Hit, block: str) -> str:
+    match = re.search(r"\(?((?:[\w.@/-]+/)?[\w.@-]+\.(?:test|spec|e2e)\.[cm]?[jt]sx?)(?::(\d+))?", block) or re.search(
+        r"^\s*(?:FAIL|❯)\s+(\S+\.[cm]?[jt]sx?)()", hit.document.text, re.MULTILINE
+    )
+    return f"{match.group(1)}{':' + match.group(2) if match.group(2) else ''}" if match else "the tests"
+
+
+def _first_said(block: str) -> str:
+    for line in block.split("\n")[1:]:
+        if line.strip() and not line.strip().startswith(("at ", ">", "|")):
+            return line.strip()
+    return ""
+
+
+@line_rule(
+    "vitest",
+    "fail  |assertionerror:|failed tests",
+    r"^\s*FAIL\s+(?P<file>\S+\.(?:test|spec)\.\S+) > (?P<name>.+)$",
+    source="Vitest's report",
+)
+def vitest(hit: Hit) -> Hypothesis | None:
+    """Vitest: FAIL file > suite > name."""
+    block = hit.document.window(hit.index + 1, 0, 14)
+    said = re.search(r"((?:Assertion)?Error: .+|.*expected .+)", block)
+    return Hypothesis(
+        FailureType.TEST_FAILURE,
+        f'Test "{hit.get("name")}" in {hit.get("file")} fails: {quoted(said.group(1)) if said else quoted(block)}',
+        0.94,
+        fixes(hit.get("name"), hit.get("file"), said.group(1) if said else "", hit.scene),
+        names=(hit.get("file"), hit.get("file").replace(".test", "").replace(".spec", "")),
+    )
+
+
+@line_rule("mocha", " failing", r"^\s*\d+ failing", source="Mocha's spec reporter")
+def mocha(hit: Hit) -> Hypothesis | None:
+    """Mocha: the numbered list after "failing"."""
+    below = hit.document.lines[hit.index + 1 : hit.index + 30]
+    names: list[str] = []
+    said = ""
+    for line in below:
+        if (
+            re.match(r"^\s*(?:\d+\) )?\S.*:?$", line)
+            and not said
+            and not re.search(r"Error|^\s+at ", line)
+            and len(names) < 3
+        ):
+            names.append(re.sub(r"^\s*\d+\) ", "", line).strip().rstrip(":"))
+        elif "Error" in line and not said:
+            said = line.strip()
+    place = next(
+        (
+            m.group(1)
+            for line in below
+            if (m := re.search(r"\(?((?:[\w./-]+/)?[\w.-]+\.[cm]?[jt]s:\d+)", line)) and "node_modules" not in line
+        ),
+        "",
+    )
+    name = " ".join(names)
+    return Hypothesis(
+        FailureType.TEST_FAILURE,
+        f'Test "{quoted(name, 160)}"{f" in {place}" if place else ""} fails: {quoted(said)}',
+        0.92,
+        fixes(quoted(name, 120), place, said, hit.scene),
+        names=(place.split(":")[0],),
+    )
+
+
 @line_rule("go-test", "--- fail:", r"^\s*--- FAIL: (?P<test>\S+)", source="go test")
 def go_test(hit: Hit) -> Hypothesis | None:
     """go test: --- FAIL: and the lines t.Errorf wrote."""
@@ -266,6 +373,76 @@ def unittest(hit: Hit) -> Hypothesis | None:
         fixes(hit.get("test"), spot, said.group(1) if said else "", hit.scene),
         names=(spot.split(":")[0],),
     )
+
+
+@line_rule(
+    "node-test",
+    "not ok |✖ ",
+    r"^\s*not ok \d+ - (?P<name>.+)$|^✖ (?P<name2>(?!failing tests|\d+ problem).+?) \([\d.]+ms\)",
+    source="TAP and node:test",
+)
+def tap(hit: Hit) -> Hypothesis | None:
+    """TAP: not ok n - name."""
+    name = hit.get("name") or hit.get("name2")
+    block = hit.document.window(hit.index + 1, 0, 25)
+    if name.endswith((".js", ".ts", ".mjs")) and "subtest" in block.lower():
+        return None
+    said = re.search(r"error: (?:\|-?\s*)?'?(.+?)'?$|(AssertionError[^\n]*)|(\w*Error: .+)", block, re.MULTILINE)
+    text = next((g for g in said.groups() if g), "") if said else ""
+    place = re.search(r"((?:[\w./-]+/)?[\w.-]+\.(?:test|spec)?\.?[cm]?[jt]s):(\d+)", block)
+    return Hypothesis(
+        FailureType.TEST_FAILURE,
+        f'Test "{quoted(name, 160)}"{f" ({hit.scene.in_release(place.group(1))}:{place.group(2)})" if place else ""} fails: {quoted(text)}',
+        0.88,
+        fixes(quoted(name, 120), place.group(1) if place else "", text, hit.scene),
+    )
+
+
+@scene_rule("coverage", "coverage.py, Jest, Istanbul, JaCoCo, go tool cover")
+def coverage(scene: Scene) -> Iterable[Hypothesis]:
+    """Coverage below its threshold."""
+    document = scene.step
+    if document is None or "cover" not in document.lower:
+        return
+    pattern = re.compile(
+        r"(?:Required test coverage of (?P<a>[\d.]+)%? not reached\. Total coverage: (?P<ah>[\d.]+)|total of (?P<bh>[\d.]+)%? is less than fail-under=(?P<b>[\d.]+)|coverage threshold for (?P<what>\w+) \((?P<c>[\d.]+)%?\) not met: (?P<ch>[\d.]+)|Coverage for (?P<dw>\w+) \((?P<dh>[\d.]+)%\) does not meet (?:global )?(?:threshold )?\(?(?P<d>[\d.]+)|covered ratio is (?P<eh>[\d.]+), but expected minimum is (?P<e>[\d.]+)|coverage:? (?P<fh>[\d.]+)%? (?:is )?(?:below|less than|under)[^\d]*(?P<f>[\d.]+)|Line coverage \((?P<gh>[\d.]+)%\) is below the expected minimum coverage \((?P<g>[\d.]+))",
+        re.IGNORECASE,
+    )
+    found = []
+    for index in document.hits("cover"):
+        match = pattern.search(document.lines[index])
+        if match:
+            groups = match.groupdict()
+            want = next((groups[k] for k in "abcdefg" if groups.get(k)), "")
+            have = next((groups[k] for k in ("ah", "bh", "ch", "dh", "eh", "fh", "gh") if groups.get(k)), "")
+            found.append((index, groups.get("what") or groups.get("dw") or "total", have, want))
+    if not found:
+        return
+    uncovered = _uncovered(document.lines)
+    shown = "; ".join(f"{what} {have}% instead of {want}%" for _, what, have, want in found[:4])
+    worst = f", least covered: {', '.join(uncovered[:3])}" if uncovered else ""
+    yield Hypothesis(
+        FailureType.QUALITY_VIOLATION,
+        f"The coverage is below its threshold: {shown}{worst}",
+        0.96,
+        (high(f"Add tests for {uncovered[0] if uncovered else 'what is not covered'}", f"Write tests that cover {', '.join(uncovered[:3]) or 'the new code'} (lines, branches) until the threshold of {found[0][3]}% is reached", ""),
+         medium("Or lower the threshold on purpose", f"Only if {found[0][2]}% is enough; the threshold stands in the test configuration", f"fail_under = {found[0][2]}")),
+        citations=tuple(scene.cite(document, index) for index, *_ in found[:3]),
+        component=scene.step_name,
+        names=tuple(name.split(" ")[0] for name in uncovered[:2]),
+    )  # fmt: skip
+
+
+def _uncovered(lines: list[str]) -> list[str]:
+    """Files with the lowest coverage of a text table, each with its uncovered lines."""
+    rows: list[tuple[float, str]] = []
+    for line in lines:
+        python = re.match(r"^(\S+\.py)\s+\d+\s+\d+.*?\s(\d+)%\s*(.*)$", line)
+        node = re.match(r"^\s*(\S+\.[cm]?[jt]sx?)\s*\|\s*([\d.]+)\s*\|.*\|\s*([\d,\s.-]*)$", line)
+        match = python or node
+        if match and float(match.group(2)) < 100:
+            rows.append((float(match.group(2)), f"{match.group(1)} {match.group(3).strip()}".strip()))
+    return [name for _, name in sorted(rows)]
 
 
 @line_rule(

@@ -247,9 +247,18 @@ async def service_as_wanted(site: Site, name: str, wanted: Object | None) -> tup
     return selector, list(merged["spec"].get("ports") or ())
 
 
+async def decide(site: Site, staged: Staged, journal: Journal) -> None:
+    """Writes into every record that the rollout is to be finished, so that another machine does not undo a part."""
+    for unit in staged.desired.units:
+        _, record = await site.record(unit)
+        if record is not None and record.moment is not Moment.FINISHING:
+            await deployments.moved(site, unit, journal, moment=Moment.FINISHING)
+
+
 async def finish(site: Site, staged: Staged, journal: Journal) -> list[Action]:
     """Baked: the old pods leave while no endpoint names them; then everything is the user's own again."""
     actions: list[Action] = []
+    await decide(site, staged, journal)
     for unit in staged.desired.units:
         actions += await finish_unit(site, unit, journal, staged, float(staged.checks.get("drain") or 0.0))
     for other in staged.desired.others:

@@ -71,6 +71,9 @@ class KubernetesTarget:
             if not self._units:
                 raise
 
+    async def hold(self) -> None:
+        await self._site.lease.hold()
+
     async def repair(self, journal: Journal) -> Sequence[str]:
         said = await recovery.repair(self._site, journal)
         self._baseline = await stability.baseline(self._site, await self._judged(whole=True), self._checks)
@@ -139,6 +142,11 @@ class KubernetesTarget:
 
     async def extend(self, revision: Revision, journal: Journal) -> None:
         await rollout.extend(self._site, self._site.need_staged(revision.id), journal)
+
+    async def decide(self, revision: Revision, journal: Journal) -> None:
+        staged = self._site.staged(revision.id)
+        if staged is not None:
+            await rollout.decide(self._site, staged, journal)
 
     async def finish(self, revision: Revision, journal: Journal) -> Sequence[Action]:
         staged = self._site.staged(revision.id)

@@ -46,6 +46,9 @@ class LocalTarget:
     async def aim(self, release: ReleaseSpec) -> None:
         """Nothing to learn: the service's name says all about where it lives on this machine."""
 
+    async def hold(self) -> None:
+        """The lock of this machine is all there is."""
+
     async def repair(self, journal: Journal) -> Sequence[str]:
         return await recovery.repair(self._site, journal)
 
@@ -107,6 +110,9 @@ class LocalTarget:
 
     async def extend(self, revision: Revision, journal: Journal) -> None:
         """Nobody is left: the cut-over is one switch of all users."""
+
+    async def decide(self, revision: Revision, journal: Journal) -> None:
+        """Nobody takes it up but with this home, whose record of the execution says it."""
 
     async def finish(self, revision: Revision, journal: Journal) -> Sequence[Action]:
         return await rollout.finish(self._site, self._record(revision), journal)

@@ -129,6 +129,11 @@ def test_the_message_shows_the_line_and_points_at_the_place(folder):
     assert caret[3].index("^") == caret[2].index("5s")
 
 
+ON_CLUSTER = (
+    "service: shop\ntarget: {kind: kubernetes, traffic: {source: SOURCE}}\nrelease: {objects: [deployment/shop]}\n"
+)
+
+
 @pytest.mark.parametrize(
     ("text", "where", "line", "says"),
     [
@@ -157,6 +162,8 @@ def test_the_message_shows_the_line_and_points_at_the_place(folder):
         ("service: shop\nsteps: [{name: D, type: deploy}]\n\n\ntarget: {kind: local}\n", "target", 5, "has no `release` beside it"),
         ("service: a\ntarget: {listen: ':1'}\nrelease: {path: notes, start: x}\n", "target/kind", 2, "Write kind: local"),
         (STEPS + "release: {path: notes, start: x}\n", "release", 5, "no `target`"),
+        (ON_CLUSTER.replace("SOURCE", "probe"), "target/traffic/address", 2, "is missing: the address that users have"),
+        (ON_CLUSTER.replace("SOURCE", "gateway"), "target/traffic/address", 2, "is missing: where the gateway's metrics are"),
         (STEPS + "notification_config: {slack: {enabled: true}}\n", "notification_config/slack/webhook_url", 5, "is missing, and `enabled` is true"),
         (STEPS + "notification_config: {email: {enabled: yes, recipients: []}}\n", "notification_config/email/recipients", 5, "is empty"),
         (STEPS + "notification_config: {pagerduty: {enabled: true, api_key: ''}}\n", "notification_config/pagerduty/api_key", 5, "is empty"),

@@ -247,13 +247,18 @@ def _owned(part: Mapping[Any, Any]) -> Iterator[tuple[tuple[str, ...], Path, tup
             yield whose, ("release", key), ("should not be those of", after)
 
 
+_TRAFFIC_ADDRESS = {
+    "gateway": "where the gateway's metrics are",
+    "probe": "the address that users have, to which requests of our own are sent",
+}
+
+
 def _target_problems(where: Path, target: Mapping[Any, Any], release: Mapping[Any, Any]) -> Iterator[Problem]:
     if target.get("kind") == "kubernetes":
         traffic = _mapping(target.get("traffic"))
-        if traffic.get("source") == "gateway" and traffic.get("address") is None:
-            yield Problem(
-                (*where, "target", "traffic", "address"), "is missing: where the gateway's metrics are.", at_key=True
-            )
+        needed = _TRAFFIC_ADDRESS.get(str(traffic.get("source")))
+        if needed and traffic.get("address") is None:
+            yield Problem((*where, "target", "traffic", "address"), f"is missing: {needed}.", at_key=True)
         sources = [key for key in ("manifests", "kustomize", "helm") if release.get(key)]
         if release and len(sources) > 1:
             yield Problem(

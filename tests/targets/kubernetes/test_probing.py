@@ -179,6 +179,17 @@ async def test_nothing_is_asked_for_that_the_stable_revision_does_not_answer_eit
     assert (await scene.until(one, lambda found: found.smoke_done)).smoke == []
 
 
+async def test_a_check_that_the_stable_revision_fails_too_says_so(scenes: Callable[..., Scene]) -> None:
+    """It is still wrong, by the plan's own words; but the release may not be what is to be mended."""
+    scene = scenes(Asking(new=BAD, old=Answer(302)), PLAIN, [named("old")])
+    one = named("new")
+
+    scene.prober.seen(one, ready=True, at_s=0.5)
+
+    asked = await scene.until(one, lambda found: found.smoke_done)
+    assert asked.smoke[0].error == "answered 500; a stable pod fails this check as well: answered 302"
+
+
 async def test_an_api_server_that_is_away_is_no_answer_of_the_pod(scenes: Callable[..., Scene]) -> None:
     def away(times: int) -> Answer:
         if times < 3:

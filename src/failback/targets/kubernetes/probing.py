@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -82,6 +83,7 @@ class Prober:
         self._smoking = smoking
         self._own_check = str(self._ready.get("path") or "/") != "/" or self._ready.get("status") is not None
         self._implied: list[Mapping[str, Any]] | None = None
+        self._of_stable: dict[tuple[str, str], ProbeResult] = {}
         self._deciding = asyncio.Lock()
         self._all: dict[str, Asked] = {}
         self.wanted = sum(int(check.get("repeat") or 1) for check in self._smokes) if smoking else 0
@@ -219,8 +221,25 @@ class Prober:
             except FailbackError:
                 await asyncio.sleep(_API_AGAIN_S)
         result = judge_smoke(pod["metadata"]["name"], check, answer, usual_ms)
+        if not result.passed:
+            result = dataclasses.replace(result, error=f"{result.error}{await self._stable_as_well(check, question)}")
         self._keep(pod["metadata"]["name"], result)
         return result
+
+    async def _stable_as_well(self, check: Mapping[str, Any], question: Question) -> str:
+        """What a person has to know of a wrong answer: that the stable revision gives it, too. Then the check is wrong,
+        or the way is (a mesh that lets no stranger in), or it was broken before."""
+        stable = next(iter(self._stable()), None)
+        key = (question.method, question.path)
+        if stable is None or question.method not in _SAFE:
+            return ""
+        if key not in self._of_stable:
+            try:
+                self._of_stable[key] = judge_smoke("stable", check, await _whole(self._reach.ask(stable, question)))
+            except FailbackError:
+                return ""
+        theirs = self._of_stable[key]
+        return "" if theirs.passed else f"; a stable pod fails this check as well: {theirs.error}"
 
 
 class Sampler:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
 from collections.abc import Iterator
@@ -25,7 +26,8 @@ def main() -> int:
         wanted.append(endurance.rows())
     found = []
     if not as_json:
-        print(f"One machine: Python {platform.python_version()}, {platform.system()} {platform.machine()}\n")
+        busy = f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before it began"
+        print(f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {busy}\n")
         print(f"{'WHAT':<76}{'BAR':<14}MEASURED")
     for row in chain(*wanted):
         found.append(row)

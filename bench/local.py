@@ -155,8 +155,11 @@ def _memory() -> Iterator[Row]:
         here.release(1)
         here.deploy()
         here.checks = {"soak": 4, "bake": 0.3, "drain": 3}
+        here.release(2)
         waiting = here.start("deploy", "--yes", "--json")
-        time.sleep(4)
+        while waiting.poll() is None and not _launched(here):
+            time.sleep(0.1)
+        time.sleep(1)
         own = psutil.Process(waiting.pid).memory_full_info().uss / _MIB
         waiting.communicate()
         yield Row("memory: failback while it waits", "-", f"{own:.0f} MiB")
@@ -178,6 +181,12 @@ def _memory() -> Iterator[Row]:
                 continue
     for kind, sizes in sorted(parts.items()):
         yield Row(f"memory: {kind} ({len(sizes)} processes, each)", "-", f"{statistics.median(sizes):.0f} MiB")
+
+
+def _launched(here: Place) -> bool:
+    """Whether the newest execution's revision runs in the dark by now."""
+    logs = sorted((here.home.root / "executions").glob("*/events.jsonl"), key=lambda path: path.stat().st_mtime)
+    return bool(logs) and len(logs) > 1 and '"revision-launched"' in logs[-1].read_text()
 
 
 def _by_failback(settings: dict[str, Any]) -> str:

@@ -7,8 +7,13 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.cluster.support import Cluster
+
+# The machine's load is no property of the code.
+settings.register_profile("failback", deadline=None)
+settings.load_profile("failback")
 
 
 def why_no_cluster(selected: str) -> str:

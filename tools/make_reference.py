@@ -9,6 +9,7 @@ from pathlib import Path
 from failback.model.plan_keys import Key
 from failback.model.plan_reference import Entry, described, reference_text
 from reference_commands import codes_page, commands_page
+from reference_diagnosis import page as diagnosis_page
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
 _SECTIONS = (
@@ -100,7 +101,7 @@ def _reserved(known: Sequence[tuple[Key, Entry]]) -> Iterator[str]:
             yield f"| `{key.text}` | {'not yet: such a use is refused' if entry.reserved else 'acted on'} | {text} |"
 
 
-PAGES = {"plan.md": page, "commands.md": commands_page, "exit-codes.md": codes_page}
+PAGES = {"plan.md": page, "commands.md": commands_page, "exit-codes.md": codes_page, "diagnosis.md": diagnosis_page}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from failback.fixes.yaml_edit import CannotEdit, remove_value, set_value
@@ -92,7 +92,6 @@ _LEAVES = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=("C",
 _TREES = st.recursive(_LEAVES, lambda inner: st.dictionaries(_NAMES, inner, max_size=3), max_leaves=8)
 
 
-@settings(deadline=None)  # the machine's load is no property of the code
 @given(st.dictionaries(_NAMES, _TREES, min_size=1, max_size=3), st.lists(_NAMES, min_size=1, max_size=3), _LEAVES)
 def test_any_plan_either_has_the_value_or_is_refused(tree: dict[str, object], path: list[str], value: str) -> None:
     """Whatever the document, nothing else of it changes, and nothing else is raised."""

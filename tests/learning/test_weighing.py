@@ -84,6 +84,13 @@ def test_advice_that_was_not_followed_does_not_rise() -> None:
     assert advice.recommendations[1:] == (REDUCE, RAISE)
 
 
+def test_a_fix_that_is_none_of_the_advice_is_said_itself() -> None:
+    """What was followed then is not advised now: it was a fix that had been tried."""
+    tried = fixed(3, 60, followed=("Set the environment variable REGION again, to eu",))
+
+    assert weighed(FOUND, Recalled((tried,)), NOW).recommendations[0].action.startswith("Do again what fixed it")
+
+
 def test_a_correction_becomes_the_cause_and_the_engine_stays_beside_it() -> None:
     found = weighed(FOUND, Recalled(corrections=(corrected("memory_leak", "the cache never ends"),)), NOW)
 

@@ -39,11 +39,22 @@ def hostile_result(text):
     result = a_result()
     result["service"] = text
     result["error"] = {"step": text, "reason": text}
-    result["root_cause"] = {"type": text, "cause": text}
+    result["root_cause"] = {"type": text, "cause": text, "recurrence": {"text": text}}
     result["rollback"]["phases"][6]["archive"]["execution"] = text
     for item in result["rollback"]["phases"][5]["recommendations"]:
         item.update(action=text, description=text, example=text)
     return result
+
+
+def test_that_it_was_there_before_is_told(result):
+    result["root_cause"]["recurrence"] = {
+        "text": "third time in 14 days; last fixed by memory 64Mi -> 256Mi, 4 min after"
+    }
+
+    told = message(result)
+
+    assert all("third time in 14 days" in text for name, text in forms(told).items() if name != "mail")
+    assert "Seen before" not in as_text(message(a_result()))
 
 
 def test_everything_a_person_needs_is_in_every_form(result):

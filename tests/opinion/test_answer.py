@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from failback.model.diagnosis import Citation
@@ -95,7 +95,6 @@ def test_it_is_bounded() -> None:
     assert found.evidence == (LINES[1],)
 
 
-@settings(deadline=None)  # the machine's load is no property of the code
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.text(),

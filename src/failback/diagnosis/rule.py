@@ -41,11 +41,12 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A named finder. `source` says where its knowledge comes from."""
+    """A named finder. `source` says where its knowledge comes from, `says` in one sentence what it recognises."""
 
     name: str
     source: str
     find: Callable[[Scene], Iterable[Hypothesis]]
+    says: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,7 @@ def line_rule(
                         if made >= most:
                             break
 
-        return Rule(name, source, find)
+        return Rule(name, source, find, summary(build))
 
     return decorate
 
@@ -150,7 +151,7 @@ def trace_rule(
                     if hypothesis is not None:
                         yield placed(hypothesis, document, trace.root.line, scene)
 
-        return Rule(name, source, find)
+        return Rule(name, source, find, summary(build))
 
     return decorate
 
@@ -159,9 +160,14 @@ def scene_rule(name: str, source: str) -> Callable[[Callable[[Scene], Iterable[H
     """Makes a rule of a function that looks at the whole evidence."""
 
     def decorate(find: Callable[[Scene], Iterable[Hypothesis]]) -> Rule:
-        return Rule(name, source, find)
+        return Rule(name, source, find, summary(find))
 
     return decorate
+
+
+def summary(function: Callable[..., object]) -> str:
+    """The first line of a function's docstring."""
+    return (function.__doc__ or "").strip().split("\n")[0]
 
 
 def placed(hypothesis: Hypothesis, document: Document, index: int, scene: Scene) -> Hypothesis:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from failback.diagnosis.kube import container_states, items, name_of, number, text
-from failback.diagnosis.rule import Hypothesis, Rule
+from failback.diagnosis.rule import Hypothesis, Rule, summary
 from failback.diagnosis.scene import Scene
 from failback.model.diagnosis import Citation
 
@@ -169,7 +169,7 @@ def statement_rule(
                 if hypothesis is not None:
                     yield stated(hypothesis, statement)
 
-        return Rule(name, source, find)
+        return Rule(name, source, find, summary(build))
 
     return decorate
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from string import Formatter
 
 from failback.diagnosis.recommend import high
@@ -77,7 +78,8 @@ def row(
     make: Callable[[Callable[[Hit], Hypothesis | None]], Rule] = line_rule(
         name, words, pattern, source, lines=lines, before=before, flags=flags
     )
-    return make(build)
+    shown = " ".join(re.sub(r"(?:\{\w+\} ?)+", "… ", cause).split()).replace(" …:", ":").strip(" …:")
+    return replace(make(build), says=f"{shown}.")
 
 
 def _check(name: str, pattern: str, texts: Sequence[str]) -> None:

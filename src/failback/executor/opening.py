@@ -45,6 +45,7 @@ def _not_opened(x: Execution, outcome: Outcome, error: FailbackError, *, refused
         "reason": error.message,
         "error": error.code,
         "refused": refused,
+        **({"api_error": error.fields["api_error"]} if error.fields.get("api_error") else {}),
         "ended_at": time.time(),
     }
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from failback.executor.context import Execution
 from failback.executor.memory import memory
@@ -67,6 +67,16 @@ def _failure(x: Execution, known: Remembered, evidence: Evidence, now: float) ->
         step_type=evidence.failed_step.type if evidence.failed_step else "",
         advice=tuple(x.redactor.redact_value(item.as_dict()) for item in found.recommendations),
     )
+
+
+async def remember_advice(x: Execution, advice: Sequence[Mapping[str, Any]]) -> None:
+    """The advice as it was given, so that what led to a success can be told from what did not."""
+
+    def work() -> None:
+        with memory(x.home, x.database_url) as store:
+            store.advised(x.id, [x.redactor.redact_value(dict(item)) for item in advice])
+
+    await _helping(x, work)
 
 
 async def note_change(x: Execution) -> None:

@@ -47,7 +47,9 @@ async def _stage(x: Execution, member: Member) -> Outcome:
 
 def _stopped(blocking: Sequence[Finding]) -> FailbackError:
     """What ends the deployment before it began: the release is bad, or a guarantee that is demanded can't be kept."""
-    told = "; ".join(f"{finding.subject}: {finding.message} {finding.remedy}".strip() for finding in blocking)
+    told = " ".join(
+        f"{finding.subject}: {finding.message.rstrip('.')}. {finding.remedy}".strip() for finding in blocking
+    )
     kind = StrategyRefused if all(finding.detail.get("refused") for finding in blocking) else PreflightFailed
     answers = [finding.detail["api_error"] for finding in blocking if finding.detail.get("api_error")]
     return kind(

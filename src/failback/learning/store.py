@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,13 @@ class LearningStore:
                 failure.step_type,
                 json.dumps([dict(one) for one in failure.advice]),
             ),
+        )
+
+    def advised(self, execution_id: str, advice: Sequence[Mapping[str, Any]]) -> None:
+        """The advice as it was given in the end, with the fixes that were tried."""
+        self._db.execute(
+            "UPDATE learned_failures SET advice = ? WHERE execution_id = ?",
+            (json.dumps([dict(one) for one in advice]), execution_id),
         )
 
     def open_failures(self, service: str, before: float) -> list[Failure]:

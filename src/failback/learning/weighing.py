@@ -111,7 +111,7 @@ def _ordered(
     told = [_told(item, counts[template(item.action)]) for item in advice]
     ranked = sorted(zip(advice, told, strict=True), key=lambda pair: -counts[template(pair[0].action)])
     ordered = tuple(item for _, item in ranked)
-    if seen is None or not seen.last_fix or counts:
+    if seen is None or not seen.last_fix or any(counts[template(item.action)] for item in advice):
         return ordered
     # What ended it was none of the advice: then it is worth to be said itself.
     again = Recommendation(

@@ -29,13 +29,14 @@ DARK: Mapping[str, Any] = {
 }
 
 
-def container(env: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
-    """The testbed's web service; `env` says how it misbehaves. A key that is None is left out."""
+def container(env: Any = None, **more: Any) -> dict[str, Any]:
+    """The testbed's web service; `env` (a mapping, or a list as in a manifest) says how it misbehaves. A key that is
+    None is left out."""
     shape: dict[str, Any] = {
         "name": "app",
         "image": "failback/app:1",
         "imagePullPolicy": "IfNotPresent",
-        "env": [{"name": key, "value": str(value)} for key, value in (env or {}).items()],
+        "env": env if isinstance(env, list) else [{"name": k, "value": str(v)} for k, v in (env or {}).items()],
         "ports": [{"name": "http", "containerPort": 8080}],
         "readinessProbe": {"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 1},
     }

@@ -82,6 +82,27 @@ BAD = (
     Bad("fits-nowhere", "unschedulable", pod(container(resources={"requests": {"cpu": "100"}})), "Insufficient cpu"),
     Bad("account-missing", "pods-forbidden", pod(serviceAccountName="not-there"), "not-there"),
     Bad("command-missing", "container-not-started", pod(container(command=["/not-there"])), "/not-there"),
+    Bad("command-no-program", "container-not-started", pod(container(command=["/etc/passwd"])), "permission denied"),
+    Bad(
+        "image-without-command",
+        "container-not-created",
+        pod(container(image="failback/python:1")),
+        "no command specified",
+    ),
+    Bad(
+        "must-not-be-root",
+        "config-missing",
+        pod(container(securityContext={"runAsNonRoot": True, "runAsUser": 0})),
+        "breaks non-root policy",
+    ),
+    Bad(
+        "key-missing",
+        "config-missing",
+        pod(
+            container(env=[{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "kube-root-ca.crt", "key": "no"}}}])
+        ),
+        "couldn't find key no in ConfigMap",
+    ),
     Bad("other-processor", "deterministic-exit", pod(container(image="failback/app-arm64:1")), "cannot execute"),
     Bad("node-module-missing", "deterministic-exit", pod(container(image="failback/node-app:2")), "missing module"),
     Bad(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,10 +23,8 @@ ROOT = Question("/", headers={"Host": "shop.example"})
 FAR = "192.0.2.1"
 
 
-@dataclass
-class Response:
-    status_code: int
-    text: str = ""
+def response(status: int, text: str = "") -> tuple[int, str]:
+    return status, text
 
 
 class Proxy:
@@ -49,7 +46,7 @@ class Proxy:
         return await answer if isinstance(answer, Awaitable) else answer
 
 
-def status(code: int, message: str, reason: str = "") -> Response:
+def status(code: int, message: str, reason: str = "") -> tuple[int, str]:
     shape = {
         "kind": "Status",
         "apiVersion": "v1",
@@ -58,7 +55,7 @@ def status(code: int, message: str, reason: str = "") -> Response:
         "message": message,
         "reason": reason,
     }
-    return Response(code, json.dumps(shape))
+    return response(code, json.dumps(shape))
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +80,7 @@ def reach(proxy: Proxy) -> Reach:
 
 
 async def test_from_outside_a_pod_is_asked_through_the_api_server() -> None:
-    proxy = Proxy(lambda: Response(200, "fine"))
+    proxy = Proxy(lambda: response(200, "fine"))
     asking = reach(proxy)
 
     answer = await asking.ask(far_pod(), Question("/health", headers={"Host": "shop.example", "X-A": "1"}))
@@ -93,7 +90,7 @@ async def test_from_outside_a_pod_is_asked_through_the_api_server() -> None:
 
 
 async def test_the_pods_own_error_is_its_answer() -> None:
-    assert (await reach(Proxy(lambda: Response(503, "busy"))).ask(far_pod(), ROOT)).status == 503
+    assert (await reach(Proxy(lambda: response(503, "busy"))).ask(far_pod(), ROOT)).status == 503
 
 
 async def test_nobody_listens() -> None:
@@ -133,13 +130,13 @@ async def test_an_answer_that_does_not_come_is_a_time_out() -> None:
 
 async def test_an_applications_own_document_of_that_kind_is_its_answer() -> None:
     """A service may well answer with JSON that has a `kind`."""
-    own = Response(200, json.dumps({"kind": "Status", "status": "Success", "apiVersion": "shop/v1"}))
+    own = response(200, json.dumps({"kind": "Status", "status": "Success", "apiVersion": "shop/v1"}))
 
     assert (await reach(Proxy(lambda: own)).ask(far_pod(), ROOT)).status == 200
 
 
 async def test_credentials_of_a_check_never_go_to_the_api_server() -> None:
-    proxy = Proxy(lambda: Response(200))
+    proxy = Proxy(lambda: response(200))
 
     answer = await reach(proxy).ask(far_pod(), Question("/", headers={"authorization": "Bearer users-own"}))
 
@@ -148,14 +145,14 @@ async def test_credentials_of_a_check_never_go_to_the_api_server() -> None:
 
 
 async def test_without_any_way_the_reason_is_said() -> None:
-    asking = reach(Proxy(lambda: Response(200), allowed=False))
+    asking = reach(Proxy(lambda: response(200), allowed=False))
 
     assert (await asking.ask(far_pod(), ROOT)).error == NO_WAY
     assert asking.way is Way.NONE
 
 
 async def test_without_a_port_nothing_is_sent() -> None:
-    proxy = Proxy(lambda: Response(200))
+    proxy = Proxy(lambda: response(200))
 
     assert (await Reach(cast(Cluster, proxy)).ask(far_pod(), ROOT)).error == NO_PORT
     assert proxy.asked == []
@@ -174,8 +171,8 @@ async def test_an_address_is_only_believed_when_both_ways_agree() -> None:
     near = pod(running(), status={"podIP": "127.0.0.1"})
     service = {"spec": {"ports": [{"port": port}]}}
     try:
-        other = Reach(cast(Cluster, Proxy(lambda: Response(200, "the pod"))), [service])
-        same = Reach(cast(Cluster, Proxy(lambda: Response(418))), [service])
+        other = Reach(cast(Cluster, Proxy(lambda: response(200, "the pod"))), [service])
+        same = Reach(cast(Cluster, Proxy(lambda: response(418))), [service])
         assert (await other.ask(near, ROOT)).body == "the pod"
         await same.ask(near, ROOT)
     finally:
@@ -186,7 +183,7 @@ async def test_an_address_is_only_believed_when_both_ways_agree() -> None:
 
 async def test_the_ways_own_time_is_measured_on_a_stable_pod() -> None:
     """The median of a few, once; and nothing where the way takes no time of its own."""
-    proxy = Proxy(lambda: Response(200))
+    proxy = Proxy(lambda: response(200))
     asking = reach(proxy)
     await asking.ask(far_pod(), ROOT)
 
@@ -200,7 +197,7 @@ async def test_the_ways_own_time_is_measured_on_a_stable_pod() -> None:
 
 
 async def test_a_request_that_changes_something_is_never_sent_to_the_stable_pods() -> None:
-    proxy = Proxy(lambda: Response(200))
+    proxy = Proxy(lambda: response(200))
     asking = reach(proxy)
     await asking.ask(far_pod(), ROOT)
 

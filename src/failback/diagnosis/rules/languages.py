@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from failback.diagnosis.recommend import commit, high, medium
+from failback.diagnosis.recommend import commit, high
 from failback.diagnosis.recommend.files import add_file
 from failback.diagnosis.recommend.packages import align, changed, install
 from failback.diagnosis.rule import Hit, Hypothesis, line_rule, quoted, trace_rule
@@ -14,7 +14,7 @@ from failback.facts.traces import Raised, Trace
 from failback.model.diagnosis import FailureType, Recommendation
 
 
-def _fix(scene: Scene, file: str, line: int, said: str, advice: str = "") -> tuple[Recommendation, ...]:
+def fix_at(scene: Scene, file: str, line: int, said: str, advice: str = "") -> tuple[Recommendation, ...]:
     return (
         high(
             f"Fix {file} line {line}" if line else f"Fix {file or 'the error'}",
@@ -46,7 +46,7 @@ def go_panic(scene: Scene, document: Document, trace: Trace, root: Raised) -> Hy
         FailureType.CODE_ERROR,
         f"Go {root.type}: {quoted(root.message)}{f' at {spot}' if spot else ''}",
         0.88 if runtime else 0.66,
-        _fix(
+        fix_at(
             scene,
             scene.in_release(frame.file) if frame else "",
             frame.line if frame else 0,
@@ -93,7 +93,7 @@ def rust_panic(scene: Scene, document: Document, trace: Trace, root: Raised) -> 
         FailureType.CODE_ERROR,
         f"Rust panic at {spot}: {quoted(root.message)}",
         0.86 if own else 0.68,
-        _fix(
+        fix_at(
             scene,
             scene.in_release(frame.file) if frame else "",
             frame.line if frame else 0,
@@ -175,7 +175,7 @@ def ruby_exception(scene: Scene, document: Document, trace: Trace, root: Raised)
         FailureType.CODE_ERROR,
         f"Uncaught {quoted(said)}{f' at {scene.in_release(frame.file)}:{frame.line}' if frame else ''}",
         0.8 if frame else 0.55,
-        _fix(scene, scene.in_release(frame.file) if frame else "", frame.line if frame else 0, said),
+        fix_at(scene, scene.in_release(frame.file) if frame else "", frame.line if frame else 0, said),
         names=(scene.in_release(frame.file),) if frame else (),
     )
 
@@ -273,7 +273,7 @@ def php(hit: Hit) -> Hypothesis | None:
         FailureType.CODE_ERROR,
         f"PHP {kind} in {file}:{hit.get('line')}: {quoted(what)}",
         0.88,
-        _fix(scene, file, int(hit.get("line")), what),
+        fix_at(scene, file, int(hit.get("line")), what),
         names=(file,),
     )
 
@@ -369,95 +369,6 @@ def dotnet_exception(scene: Scene, document: Document, trace: Trace, root: Raise
         FailureType.CODE_ERROR,
         f"Unhandled {quoted(said)}{f' at {spot}' if spot else ''}",
         0.76 if frame else 0.52,
-        _fix(scene, scene.in_release(frame.file) if frame else "", frame.line if frame else 0, said),
+        fix_at(scene, scene.in_release(frame.file) if frame else "", frame.line if frame else 0, said),
         names=(scene.in_release(frame.file),) if frame else (),
-    )
-
-
-@line_rule(
-    "bare-exception",
-    "error: |exception: |unhandled exception|uncaught|panic: |fatal: |fatal error",
-    r"^(?:\S+ )?(?:Unhandled exception\.?|Uncaught|Fatal:?|FATAL:?|panic:)?[ :]*(?P<type>[\w.]*(?:Error|Exception))\b: (?P<message>.+)",
-    source="an exception printed without its trace",
-)
-def bare(hit: Hit) -> Hypothesis | None:
-    """An exception without a trace: weak, but better than nothing."""
-    if hit.trace or (
-        hit.document.role == "step" and hit.scene.step_type not in ("deploy", "verify", "docker", "build")
-    ):
-        return None
-    return Hypothesis(
-        FailureType.CODE_ERROR,
-        f"{hit.get('type')}: {quoted(hit.get('message'))}",
-        0.45,
-        (
-            high(f"Fix what raises {hit.get('type')}", quoted(hit.get("message"))),
-            medium("Print the stack trace", "The log shows the error without the place where it was raised"),
-        ),
-    )
-
-
-@line_rule(
-    "interpreter-error",
-    ".lua:|.pl line|.pm line|.exs:|.ex:|.sh: |.rb:|.jl:|.r:|.erl:|.dart:|.swift:|.tcl:|.awk:|syntax error|** (",
-    r"^(?:lua[\d.]*: |Error in |\*+ )?(?P<file>[\w./-]+\.(?:lua|sh|bash|exs?|jl|R|erl|dart|swift|tcl|awk|nim|cr|groovy|clj)):(?: line)? ?(?P<line>\d+):? (?P<what>(?!.*(?:not found|No such file|Permission denied|unbound variable|parameter (?:null|not set)|must be set|required)).+)$|^(?P<die>.{3,300}?) at (?P<pl>[\w./-]+\.(?:pl|pm|t)) line (?P<pline>\d+)\.?$",
-    source="interpreters that print file, line and message (Lua, shells, Perl, Elixir, Julia, Dart)",
-    flags=0,
-    most=3,
-)
-def interpreter_error(hit: Hit) -> Hypothesis | None:
-    """A script of a language without a parser of its own here."""
-    if hit.document.role == "step" and hit.scene.step_type in ("quality", "security", "test"):
-        return None
-    file, line = hit.scene.in_release(hit.get("file") or hit.get("pl")), hit.get("line") or hit.get("pline")
-    what = hit.get("what") or hit.get("die")
-    if re.match(r"[A-Z][A-Z0-9_]{2,}: ", what) or "Can't locate" in what or "BEGIN failed" in what:
-        return None
-    syntax = re.search(r"syntax error|unexpected (?:end|token|EOF)|end of file unexpected|<eof>", what, re.IGNORECASE)
-    return Hypothesis(
-        FailureType.CODE_ERROR,
-        f"{'Syntax error' if syntax else 'Uncaught error'} in {file} line {line}: {quoted(what)}",
-        0.88 if syntax else 0.74,
-        _fix(
-            hit.scene,
-            file,
-            int(line),
-            what,
-            "Correct the syntax: close what is open (fi, done, quotes, brackets)" if syntax else "",
-        ),
-        names=(file,),
-    )
-
-
-@line_rule(
-    "elixir",
-    "** (",
-    r"^\s*(?:\d\d:\d\d:\d\d\.\d+ \[error\] )?\*\* \((?P<type>[A-Z][\w.]*|exit|throw|EXIT from [^)]*)\) (?P<what>.+)",
-    source="the BEAM's exceptions as Elixir prints them",
-    most=2,
-)
-def elixir(hit: Hit) -> Hypothesis | None:
-    """** (Type) message, then file:line: function."""
-    place = re.search(
-        r"^\s+(?:\([^)]*\) )?((?!lib/elixir|\(elixir)[\w./-]+\.exs?):(\d+):",
-        hit.document.window(hit.index + 1, 0, 14),
-        re.MULTILINE,
-    )
-    spot = f"{place.group(1)}:{place.group(2)}" if place else ""
-    kind = (
-        FailureType.BUILD_FAILURE
-        if "CompileError" in hit.get("type") or "SyntaxError" in hit.get("type") or "TokenMissing" in hit.get("type")
-        else FailureType.CODE_ERROR
-    )
-    return Hypothesis(
-        kind,
-        f"Uncaught {hit.get('type')}: {quoted(hit.get('what'))}{f' at {spot}' if spot else ''}",
-        0.84,
-        _fix(
-            hit.scene,
-            place.group(1) if place else "",
-            int(place.group(2)) if place else 0,
-            f"{hit.get('type')}: {hit.get('what')}",
-        ),
-        names=(place.group(1),) if place else (),
     )

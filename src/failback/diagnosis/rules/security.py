@@ -9,10 +9,10 @@ from failback.diagnosis.recommend import commit, high, medium
 from failback.diagnosis.rule import Hypothesis, quoted, scene_rule
 from failback.diagnosis.scene import Scene
 from failback.facts.document import Document
-from failback.model.diagnosis import Citation, FailureType, Recommendation
+from failback.model.diagnosis import FailureType, Recommendation
 
-_V = FailureType.VULNERABILITY_FOUND
-_ID = r"CVE-\d{4}-\d+|GHSA-[\w-]+|PYSEC-\d{4}-\d+|RUSTSEC-\d{4}-\d+|GO-\d{4}-\d+"
+VULNERABLE = FailureType.VULNERABILITY_FOUND
+ADVISORY = r"CVE-\d{4}-\d+|GHSA-[\w-]+|PYSEC-\d{4}-\d+|RUSTSEC-\d{4}-\d+|GO-\d{4}-\d+"
 # Scanner's rule -> what to do instead (bandit's and semgrep's documentation).
 _INSTEAD = (
     (r"runs?-as-root|USER root|missing-user|privileged", "add a USER line with an unprivileged user to the Dockerfile (non-root), and drop privileges"),
@@ -34,7 +34,7 @@ _INSTEAD = (
 )  # fmt: skip
 
 
-def _upgrade(package: str, have: str, fixed: str, ecosystem: str) -> tuple[Recommendation, ...]:
+def upgrade(package: str, have: str, fixed: str, ecosystem: str) -> tuple[Recommendation, ...]:
     first = fixed.split(",")[0].strip()
     command = {
         "python": f"{package}=={first}" if first else f"pip install --upgrade {package}",
@@ -57,7 +57,7 @@ def _upgrade(package: str, have: str, fixed: str, ecosystem: str) -> tuple[Recom
     )
 
 
-def _hypothesis(
+def vulnerability(
     scene: Scene,
     document: Document,
     index: int,
@@ -66,7 +66,7 @@ def _hypothesis(
     fixes: tuple[Recommendation, ...],
     names: tuple[str, ...],
 ) -> Hypothesis:
-    return Hypothesis(_V, cause, certain, fixes, (scene.cite(document, index),), scene.step_name, names=names)
+    return Hypothesis(VULNERABLE, cause, certain, fixes, (scene.cite(document, index),), scene.step_name, names=names)
 
 
 @scene_rule("bandit", "bandit's text report")
@@ -89,7 +89,7 @@ def bandit(scene: Scene) -> Iterable[Hypothesis]:
     issues.sort()
     shown = "; ".join(f"{file}:{line} {code} {quoted(what, 110)}" for _, _, code, what, file, line in issues[:4])
     advice = "; ".join(
-        dict.fromkeys(text for _, _, code, what, *_ in issues[:4] if (text := _instead(f"{code} {what}")))
+        dict.fromkeys(text for _, _, code, what, *_ in issues[:4] if (text := instead(f"{code} {what}")))
     )
     worst = issues[0]
     fixes = (
@@ -101,7 +101,7 @@ def bandit(scene: Scene) -> Iterable[Hypothesis]:
         commit(worst[4], f"Fix {worst[2]}"),
     )
     yield Hypothesis(
-        _V,
+        VULNERABLE,
         f"bandit finds {len(issues)} insecure code place{'s' if len(issues) > 1 else ''}: {shown}",
         0.96,
         fixes,
@@ -111,7 +111,7 @@ def bandit(scene: Scene) -> Iterable[Hypothesis]:
     )
 
 
-def _instead(text: str) -> str:
+def instead(text: str) -> str:
     return next((advice for pattern, advice in _INSTEAD if re.search(pattern, text, re.IGNORECASE)), "")
 
 
@@ -126,7 +126,8 @@ def pip_audit(scene: Scene) -> Iterable[Hypothesis]:
         for i, line in enumerate(document.lines[:20_000])
         if (
             m := re.match(
-                rf"^(?P<name>[A-Za-z][\w.-]*)\s+(?P<have>\d[\w.+-]*)\s+(?P<id>{_ID})\s*(?P<fix>[\d][\w.,+ -]*)?", line
+                rf"^(?P<name>[A-Za-z][\w.-]*)\s+(?P<have>\d[\w.+-]*)\s+(?P<id>{ADVISORY})\s*(?P<fix>[\d][\w.,+ -]*)?",
+                line,
             )
         )
     ]
@@ -142,32 +143,32 @@ def pip_audit(scene: Scene) -> Iterable[Hypothesis]:
         fixes = [
             fix
             for name in names[:3]
-            for fix in _upgrade(
+            for fix in upgrade(
                 name,
                 next(m.group("have") for _, m in rows if m.group("name") == name),
                 _highest([m.group("fix") or "" for _, m in rows if m.group("name") == name]),
                 "python",
             )[:1]
         ]
-        yield _hypothesis(
+        yield vulnerability(
             scene,
             document,
             index,
             f"Vulnerable Python package{'s' if len(names) > 1 else ''}: {shown}",
             0.96,
-            (*fixes, *_upgrade(main.group("name"), main.group("have"), fixed, "python")[1:]),
+            (*fixes, *upgrade(main.group("name"), main.group("have"), fixed, "python")[1:]),
             tuple(names[:2]),
         )
     elif safety:
         name, have = safety.groups()
-        ident = re.search(_ID, document.text)
-        yield _hypothesis(
+        ident = re.search(ADVISORY, document.text)
+        yield vulnerability(
             scene,
             document,
             0,
             f"Vulnerable Python package: {name} {have}{' (' + ident.group(0) + ')' if ident else ''}",
             0.93,
-            _upgrade(name, have, "", "python"),
+            upgrade(name, have, "", "python"),
             (name,),
         )
 
@@ -199,13 +200,13 @@ def npm_audit(scene: Scene) -> Iterable[Hypothesis]:
             f"{m.group('name')} {m.group('have')} ({m.group('sev')}: {quoted(m.group('what'), 110)})"
             for _, m in npm[:4]
         )
-        yield _hypothesis(
+        yield vulnerability(
             scene,
             document,
             index,
             f"Vulnerable npm package{'s' if len(npm) > 1 else ''}: {shown}",
             0.96,
-            _upgrade(main.group("name"), main.group("have"), "", "node"),
+            upgrade(main.group("name"), main.group("have"), "", "node"),
             (main.group("name"),),
         )
         return
@@ -215,13 +216,13 @@ def npm_audit(scene: Scene) -> Iterable[Hypothesis]:
     )
     if table:
         name, fixed = table.group(2), (table.group(3) or "").lstrip(">=")
-        yield _hypothesis(
+        yield vulnerability(
             scene,
             document,
             document.index_at(table.start()),
             f"Vulnerable npm package: {name} ({table.group(1).strip()}{', patched in ' + fixed if fixed else ''})",
             0.95,
-            _upgrade(name, "", fixed, "node"),
+            upgrade(name, "", fixed, "node"),
             (name,),
         )
 
@@ -237,11 +238,11 @@ def image_scan(scene: Scene) -> Iterable[Hypothesis]:
     name = ""
     for index, line in enumerate(document.lines[:20_000]):
         trivy = re.match(
-            rf"^[│|]\s*(?P<name>[^│|]*?)\s*[│|]\s*(?P<id>{_ID}|AVD-[\w-]+)\s*[│|]\s*(?P<sev>[A-Z]*)\s*[│|]\s*(?P<state>\w*)\s*[│|]?\s*(?P<have>[^│|\s]*)\s*[│|]\s*(?P<fix>[^│|]*?)\s*[│|]",
+            rf"^[│|]\s*(?P<name>[^│|]*?)\s*[│|]\s*(?P<id>{ADVISORY}|AVD-[\w-]+)\s*[│|]\s*(?P<sev>[A-Z]*)\s*[│|]\s*(?P<state>\w*)\s*[│|]?\s*(?P<have>[^│|\s]*)\s*[│|]\s*(?P<fix>[^│|]*?)\s*[│|]",
             line,
         )
         grype = re.match(
-            rf"^(?P<name>\S+)\s+(?P<have>\S+)\s+(?P<fix>[\d][\w.:+~, -]*?|\(won't fix\))?\s+(?P<type>python|npm|deb|apk|rpm|java-archive|go-module|gem|binary)\s+(?P<id>{_ID})\s+(?P<sev>\w+)",
+            rf"^(?P<name>\S+)\s+(?P<have>\S+)\s+(?P<fix>[\d][\w.:+~, -]*?|\(won't fix\))?\s+(?P<type>python|npm|deb|apk|rpm|java-archive|go-module|gem|binary)\s+(?P<id>{ADVISORY})\s+(?P<sev>\w+)",
             line,
         )
         match = trivy or grype
@@ -273,13 +274,13 @@ def image_scan(scene: Scene) -> Iterable[Hypothesis]:
         if "package-lock" in document.text or "node-pkg" in document.text
         else "image"
     )
-    yield _hypothesis(
+    yield vulnerability(
         scene,
         document,
         worst[1],
         f"Vulnerable package{'s' if len(rows) > 1 else ''} in the image or release: {shown}",
         0.96,
-        _upgrade(worst[2], worst[3], worst[5], ecosystem),
+        upgrade(worst[2], worst[3], worst[5], ecosystem),
         (worst[2],),
     )
 
@@ -301,7 +302,7 @@ def secret_scan(scene: Scene) -> Iterable[Hypothesis]:
     count = re.search(r"leaks found: (\d+)", document.text)
     if match is None:
         if count:
-            yield _hypothesis(
+            yield vulnerability(
                 scene,
                 document,
                 document.index_at(count.start()),
@@ -312,7 +313,7 @@ def secret_scan(scene: Scene) -> Iterable[Hypothesis]:
             )
         return
     file, line = scene.in_release(match.group("file")), match.group("line") or ""
-    yield _hypothesis(
+    yield vulnerability(
         scene,
         document,
         document.index_at(match.start()),
@@ -335,153 +336,4 @@ def _leak_fixes(place: str, rule: str) -> tuple[Recommendation, ...]:
             "Delete it from the file and rewrite the history, so that old commits do not hold it",
             f"git filter-repo --path {place.split(' ')[0]} --invert-paths",
         ),
-    )
-
-
-@scene_rule("code-scan", "semgrep, cargo audit, govulncheck, gosec, brakeman, OWASP dependency-check")
-def code_scan(scene: Scene) -> Iterable[Hypothesis]:
-    """Other scanners by their own format."""
-    document = scene.step
-    if document is None:
-        return
-    text = document.text
-    cargo = re.search(
-        r"Crate:\s+(\S+)\s+Version:\s+(\S+)\s+(?:Warning:\s+\S+\s+)?Title:\s+([^\n]+)[\s\S]{0,300}?ID:\s+(\S+)(?:[\s\S]{0,300}?Solution:\s+([^\n]+))?",
-        text,
-    )
-    go = re.search(
-        r"Vulnerability #\d+: (\S+)\s+([^\n]+)[\s\S]{0,500}?Found in: (\S+)@(\S+)\s+Fixed in: (?:\S+@)?(\S+)", text
-    )
-    gosec = re.search(r"\[(\S+\.go):(\d+)\] - (G\d+) (?:\(CWE-\d+\))?:? ?([^\n(]+)", text)
-    semgrep = (
-        re.search(r"^\s*(?:❯❯❱|❯❱|❱|❯)?\s*((?:[\w-]+\.){2,}[\w-]+|(?<=❱ )[\w-]+)\s*$", text, re.MULTILINE)
-        if "semgrep" in document.lower or "findings" in document.lower or "Code Finding" in text
-        else None
-    )
-    brakeman = re.search(r"Category: ([^\n]+)[\s\S]{0,200}?File: (\S+)\nLine: (\d+)", text)
-    owasp = re.search(r"(\S+\.jar)[^\n]*?((?:CVE-\d+-\d+(?:\([\d.]+\))?,? ?)+)", text)
-    if cargo:
-        name, have, title, ident, solution = cargo.groups()
-        fixed = re.search(r">=\s*([\d.]+)", solution or "")
-        yield _hypothesis(
-            scene,
-            document,
-            document.index_at(cargo.start()),
-            f"Vulnerable crate: {name} {have} ({ident}: {title.strip()}{'; ' + solution.strip() if solution else ''})",
-            0.96,
-            _upgrade(name, have, fixed.group(1) if fixed else "", "rust"),
-            (name,),
-        )
-    elif go:
-        ident, what, module, have, repaired = go.groups()
-        yield _hypothesis(
-            scene,
-            document,
-            document.index_at(go.start()),
-            f"Vulnerable Go module: {module} {have} ({ident}: {quoted(what, 140)}; fixed in {repaired})",
-            0.96,
-            _upgrade(module, have, repaired, "go"),
-            (module,),
-        )
-    elif gosec:
-        file, line, rule, what = gosec.groups()
-        yield _hypothesis(
-            scene,
-            document,
-            document.index_at(gosec.start()),
-            f"gosec finds insecure code in {scene.in_release(file)}:{line}: {rule} {what.strip()}",
-            0.95,
-            _code_fix(scene.in_release(file), line, rule, what),
-            (scene.in_release(file),),
-        )
-    elif brakeman:
-        what, file, line = brakeman.groups()
-        yield _hypothesis(
-            scene,
-            document,
-            document.index_at(brakeman.start()),
-            f"Brakeman finds {what} in {file}:{line}",
-            0.94,
-            _code_fix(file, line, what, what),
-            (file,),
-        )
-    elif semgrep:
-        index = document.index_at(semgrep.start(1))
-        file = next(
-            (
-                m.group(1)
-                for back in range(index, -1, -1)
-                if (
-                    m := re.match(
-                        r"^\s{0,6}([\w./-]+\.\w{1,5}|(?:[\w./-]*/)?(?:Dockerfile|Containerfile|Makefile)[\w.-]*)\s*$",
-                        document.lines[back],
-                    )
-                )
-            ),
-            "the sources",
-        )
-        below = document.window(index + 1, 0, 8)
-        line_no = re.search(r"^\s*(\d+)┆", document.window(index + 1, 0, 14), re.MULTILINE)
-        yield _hypothesis(
-            scene,
-            document,
-            index,
-            f"semgrep finds insecure code in {file}{f':{line_no.group(1)}' if line_no else ''}: {semgrep.group(1)}: {quoted(below, 200)}",
-            0.93,
-            _code_fix(file, line_no.group(1) if line_no else "", semgrep.group(1), below),
-            (file,),
-        )
-    elif owasp and "dependency-check" in document.lower:
-        yield _hypothesis(
-            scene,
-            document,
-            document.index_at(owasp.start()),
-            f"Vulnerable library: {owasp.group(1)} ({owasp.group(2).strip()})",
-            0.93,
-            _upgrade(owasp.group(1), "", "", "java"),
-            (owasp.group(1),),
-        )
-
-
-def _code_fix(file: str, line: str, rule: str, what: str) -> tuple[Recommendation, ...]:
-    advice = _instead(f"{rule} {what}") or f"change the code so that {rule} no longer applies: {quoted(what, 160)}"
-    return (
-        high(
-            f"Fix {file}{f' line {line}' if line else ''} ({rule})",
-            advice,
-            f"$EDITOR {file}{f' +{line}' if line else ''}",
-        ),
-        commit(file, f"Fix {rule}"[:60]),
-    )
-
-
-@scene_rule("scanner-summary", "a security step that only says how much it found")
-def summary(scene: Scene) -> Iterable[Hypothesis]:
-    """An id or a count of vulnerabilities without a format that is known."""
-    document = scene.step
-    if document is None or scene.step_type != "security" or scene.evidence.exit_code in (0, None):
-        return
-    ident = re.search(_ID, document.text)
-    count = re.search(
-        r"(?:found|detected)[^\n]{0,30}?(\d+)[^\n]{0,40}(?:vulnerabilit|issue|finding|leak|secret)|(\d+) (?:known )?vulnerabilit",
-        document.text,
-        re.IGNORECASE,
-    )
-    main = ident or count
-    if main is None:
-        return
-    index = document.index_at(main.start())
-    yield Hypothesis(
-        _V,
-        f"The security step finds a vulnerability: {quoted(document.lines[index])}",
-        0.66,
-        (
-            high(
-                "Fix what the scanner names",
-                f"{quoted(document.lines[index])}: upgrade the package or change the code",
-                "",
-            ),
-        ),
-        (Citation(f"step_output:{document.number(index)}", document.lines[index].strip()),),
-        scene.step_name,
     )

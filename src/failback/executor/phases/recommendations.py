@@ -5,14 +5,18 @@ Promise: each recommendation names the thing itself, with an example that can be
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 from failback.executor import fixing
 from failback.executor.context import Outcome
 from failback.executor.phase import PhaseResult, Recovery, done, skipped
+from failback.executor.remembering import remember_advice
 from failback.executor.trying import prepare, proposed
 from failback.targets.base import Action
+
+_FIND_S_MAX = 3.0  # below the phase's own limit: advice without a patch is better than none
 
 
 async def run(recovery: Recovery) -> PhaseResult:
@@ -22,6 +26,8 @@ async def run(recovery: Recovery) -> PhaseResult:
     if not x.plan.diagnosis.try_fixes and fixing.no_reason_to_try(recovery) is None:
         proposal = await _find(recovery)
     advice = fixing.advised((diagnosis or {}).get("recommendations", []), fixing.kept(x), x.id)
+    if fixing.kept(x) and x.row.kind != "drill":
+        await remember_advice(x, advice)
     if not advice:
         return skipped("there is no diagnosis from which a fix could follow", recommendations=[])
     return done(
@@ -37,7 +43,8 @@ async def run(recovery: Recovery) -> PhaseResult:
 async def _find(recovery: Recovery) -> Outcome | None:
     """Fixes that could be tried, for `explain --patch` and as a branch; without them the advice is what it was."""
     try:
-        return await proposed(recovery, await prepare(recovery))
+        async with asyncio.timeout(_FIND_S_MAX):
+            return await proposed(recovery, await prepare(recovery))
     except Exception as error:  # noqa: BLE001 - a help: a folder that cannot be read takes no advice away
         recovery.x.emit("fixes-not-found", reason=f"{type(error).__name__}: {error}")
         return None

@@ -22,6 +22,7 @@ MANAGER = "failback"
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _CHANGES_MAX = 20
 _LOG_LINE_MAX = 64 * 1024
+_BODY_BYTES_MAX = 256 * 1024
 _LOG_PIECE = 16 * 1024  # how long a line of a log file is at most; a longer one is kept in pieces
 _APPLY = "application/apply-patch+yaml"
 _JSON_PATCH = "application/json-patch+json"
@@ -107,13 +108,18 @@ class Cluster:
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
         timeout_s: float = 5.0,
-    ) -> Any:
-        """One request to a pod through the API server's own proxy; the answer of the pod (an httpx response)."""
+    ) -> tuple[int, str]:
+        """One request to a pod through the API server's own proxy: the answer's status, and its body's beginning."""
         place = await self.path("Pod", f"{pod}:{port}", "proxy")
         self.requests["proxy pod"] += 1
-        return await self._wire.connected().request(
-            method, place + path, headers=dict(headers or {}), timeout=timeout_s
-        )
+        asking = self._wire.connected().stream(method, place + path, headers=dict(headers or {}), timeout=timeout_s)
+        body = bytearray()
+        async with asking as response:
+            async for part in response.aiter_bytes():
+                body += part[: _BODY_BYTES_MAX - len(body)]
+                if len(body) >= _BODY_BYTES_MAX:
+                    break
+            return int(response.status_code), body.decode("utf-8", "replace")
 
     async def can(self, verb: str, kind: str, *, name: str = "", sub: str = "") -> bool:
         """Whether this account may do it (SelfSubjectAccessReview)."""

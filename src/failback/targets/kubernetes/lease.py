@@ -16,9 +16,9 @@ from typing import Any
 
 import psutil
 
-from failback.model.errors import FailbackError, LeaseLost, ServiceHeld
+from failback.model.errors import FailbackError, LeaseLost, ReleaseError, ServiceHeld
 from failback.targets.kubernetes.cluster import Cluster
-from failback.targets.kubernetes.failures import AlreadyExists, Conflict
+from failback.targets.kubernetes.failures import AlreadyExists, Conflict, NotFound
 from failback.targets.kubernetes.kinds import Object
 
 DURATION_S = 15
@@ -55,6 +55,12 @@ class ClusterLease:
                     raise self._held(current)
             except (AlreadyExists, Conflict):
                 continue  # somebody else was faster: look again
+            except NotFound as error:
+                raise ReleaseError(
+                    f'Nothing was touched: namespaces "{self._cluster.namespace}" not found. Make it: '
+                    f"`kubectl create namespace {self._cluster.namespace}`.",
+                    **error.fields,
+                ) from error
             self.token = int(taken["spec"]["leaseTransitions"])
             self._renewing = asyncio.create_task(self._renew(), name=f"renew {self.name}")
             return self.token

@@ -27,7 +27,6 @@ _IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _CONNECT_S_MAX = 0.5
 _AT_ONCE = 8
 _USUAL_OF = 5
-_BODY_CHARS_MAX = 256 * 1024
 _SAFE = ("GET", "HEAD", "OPTIONS")
 NO_PORT = "no port: neither a Service nor a probe nor the pod itself names one"
 NO_WAY = (
@@ -115,7 +114,7 @@ class Reach:
         began = time.monotonic()
         try:
             async with asyncio.timeout(question.timeout_s):
-                response = await self._cluster.through_pod(
+                status, text = await self._cluster.through_pod(
                     f"https:{name}" if port.tls else name,
                     port.number,
                     question.path,
@@ -127,23 +126,22 @@ class Reach:
             return Answer(None, "", _since_ms(began), f"no answer within {question.timeout_s:g} s")
         except (httpx2.TransportError, OSError) as away:
             raise TargetUnavailable(f"The API server did not pass a request on to {name}: {away}") from away
-        return _answer(response, _since_ms(began))
+        return _answer(status, text, _since_ms(began))
 
 
-def _answer(response: Any, took_ms: float) -> Answer:
+def _answer(status: int, text: str, took_ms: float) -> Answer:
     """The pod's answer, or what the API server itself says in its place."""
-    text = response.text[:_BODY_CHARS_MAX]
     said = _status_of(text)
     if said is None:
-        return Answer(int(response.status_code), text, took_ms)
+        return Answer(status, text, took_ms)
     message = str(said.get("message") or "")
     if "error trying to reach service" in message:
         return Answer(None, "", took_ms, _unreached(message))
-    if said.get("code") in (401, 403, 404, 429) or response.status_code >= 500:
+    if said.get("code") in (401, 403, 404, 429) or status >= 500:
         if said.get("reason") == "NotFound":
             return Answer(None, "", took_ms, "the pod is gone")
         raise TargetUnavailable(f"The API server did not pass a request on to the pod: {message}")
-    return Answer(int(response.status_code), text, took_ms)
+    return Answer(status, text, took_ms)
 
 
 def _status_of(text: str) -> dict[str, Any] | None:

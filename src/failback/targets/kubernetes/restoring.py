@@ -16,7 +16,7 @@ import yaml
 from failback.model.errors import ReleaseError
 from failback.model.snapshot import SnapshotContent
 from failback.targets.base import Action, Journal
-from failback.targets.kubernetes import settling
+from failback.targets.kubernetes import restoring_dark, settling
 from failback.targets.kubernetes.cleaning import as_manifest
 from failback.targets.kubernetes.cluster import Patch
 from failback.targets.kubernetes.desired import Unit, selects
@@ -59,16 +59,35 @@ async def restore(site: Site, content: SnapshotContent, files: Mapping[str, str]
     for one in workloads:
         if record_of(await site.cluster.get(one["kind"], one["metadata"]["name"])) is not None:
             raise ReleaseError(f"{told(one)} has a rollout under way. `failback resume` ends it; then restore again.")
+    # What the pods need comes first; then the pods, in the dark where something runs; then all that is about them.
+    first = [one for one in objects if one["kind"] not in (*WORKLOADS, "Service")]
+    made = await _write(site, first, scaled, journal)
+    lives = {told(one): await site.cluster.get(one["kind"], one["metadata"]["name"]) for one in workloads}
+    dark = [one for one in workloads if restoring_dark.can_be_dark(site, one, lives[told(one)])]
+    actions: list[Action] = []
+    if dark:
+        units = [_unit(one, objects) for one in dark]
+        actions = await restoring_dark.restore(site, units, dark, journal, RESTORED_S_MAX)
+        if any(action.ok is False for action in actions):
+            return actions
+        made += [told(one) for one in dark]
+    made += await _write(site, [one for one in objects if one not in first], scaled, journal)
+    site.remember(tuple(_unit(one, objects) for one in workloads))
+    settled = await asyncio.gather(
+        *(settling.until_settled(site, one["kind"], one["metadata"]["name"], RESTORED_S_MAX) for one in workloads)
+    )
+    what = f"restored {', '.join(dict.fromkeys(made))}" if made else "everything was as the snapshot has it"
+    return [Action(what), *actions, *settled]
+
+
+async def _write(site: Site, objects: Sequence[Object], scaled: frozenset[str], journal: Journal) -> list[str]:
+    """What had to be written, by name."""
     made: list[str] = []
     for one in objects:
         with journal.intent("object.restore", object=told(one)):
             if await _restored(site, one, scaled):
                 made.append(told(one))
-    site.remember(tuple(_unit(one, objects) for one in workloads))
-    settled = await asyncio.gather(
-        *(settling.until_settled(site, one["kind"], one["metadata"]["name"], RESTORED_S_MAX) for one in workloads)
-    )
-    return [Action(f"restored {', '.join(made)}" if made else "everything was as the snapshot has it"), *settled]
+    return made
 
 
 def _unit(workload: Object, objects: Sequence[Object]) -> Unit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from failback.diagnosis.health import is_healthy
@@ -17,7 +18,16 @@ from failback.model.redaction import Redactor
 
 CONFIDENCE_MIN = 0.3  # below this, "unknown" is the honest answer
 ALTERNATIVES_MAX = 4
-_RULE_DEFECTS = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, OverflowError)
+_RULE_DEFECTS = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    AssertionError,
+    re.error,
+)
 
 
 def diagnose(evidence: Evidence) -> Diagnosis:

@@ -11,7 +11,8 @@ SAMPLES_MIN = 6
 RISING_SHARE_MIN = 0.75
 GROWTH_MIN = 1.4  # last value over the first
 LINES_MAX = 1_500  # the last ones of a log
-_PAIR = re.compile(r"\b([A-Za-z_][\w.]{0,40})\s?[=:]\s?(\d{1,15}(?:\.\d{1,6})?)\s?([KMG]i?B|kB|B\b|bytes)?")
+_PAIR = re.compile(r"\b([A-Za-z_][\w.]{0,40})\"?\s?[=:]\s?\"?(\d{1,15}(?:\.\d{1,6})?)\s?([KMG]i?B|kB|B\b|bytes)?")
+_FIGURE = re.compile(r"(\d{1,9}(?:\.\d{1,3})?) ?([KMG]i?B)\b")
 _WORDS = re.compile(
     r"\b(cache|sessions?|history|queue|buffer|entries|listeners?|subscribers?|connections|registry|backlog|objects|heap|rss|memory)\b[^\d\n]{1,30}?(\d{1,15}(?:\.\d+)?)\s?([KMG]i?B|kB|bytes)?",
     re.IGNORECASE,
@@ -57,6 +58,9 @@ def growing(lines: Sequence[str]) -> tuple[Growing, ...]:
         if "=" not in line and ":" not in line and not line[-1:].isalnum():
             continue
         seen: set[str] = set()
+        figures = _FIGURE.findall(line)
+        if len(figures) == 1:
+            series.setdefault("memory", []).append((float(figures[0][0]), index, figures[0][1]))
         for match in (*_PAIR.finditer(line), *_WORDS.finditer(line)):
             name = match.group(1)
             if name not in seen:

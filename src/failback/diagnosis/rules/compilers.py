@@ -63,7 +63,7 @@ def javac(hit: Hit) -> Hypothesis | None:
 @line_rule(
     "gcc",
     "error:|undefined reference|fatal error:|cannot find -l|multiple definition|undefined symbols|ld: library not found",
-    r"(?P<file>[\w./+-]+\.(?:c|cc|cpp|cxx|h|hpp|m|mm|f90|cu)):(?P<line>\d+)(?::\d+)?: (?:fatal )?error: (?P<what>.+)|undefined reference to [`'](?P<sym>[^'`]+)|cannot find -l(?P<lib>[\w+-]+)|library not found for -l(?P<lib2>\S+)|multiple definition of [`'](?P<dup>[^'`]+)",
+    r"(?P<file>[\w./+-]+\.(?:c|cc|cpp|cxx|h|hpp|m|mm|f90|cu|swift|d|zig|nim)):(?P<line>\d+)(?::\d+)?: (?:fatal )?error: (?P<what>.+)|undefined reference to [`'](?P<sym>[^'`]+)|cannot find -l(?P<lib>[\w+-]+)|library not found for -l(?P<lib2>\S+)|multiple definition of [`'](?P<dup>[^'`]+)",
     source="gcc, clang and ld",
 )
 def gcc(hit: Hit) -> Hypothesis | None:

@@ -85,6 +85,7 @@ def file_missing(hit: Hit) -> Hypothesis | None:
                 ".sock",
                 "fork/exec",
                 "oci runtime",
+                "file or assembly",
                 "entrypoint",
             )
         )
@@ -104,6 +105,15 @@ def file_missing(hit: Hit) -> Hypothesis | None:
             0.55,
             add_file("the missing file", hit.scene),
         )
+    bare = re.search(r"No such file or directory: '([a-z][\w+-]{1,30})'$", line)
+    if bare and path == bare.group(1):
+        return Hypothesis(
+            FailureType.MISSING_DEPENDENCY,
+            f"The program {path} is not installed (not found in PATH){hit.at}: {line}",
+            0.82,
+            (high(f"Install {path} in the image", f"{path} has no folder and no extension, so it is a program that is started: add its package to the Dockerfile (or correct the path, if it is a file)", f"RUN apt-get update && apt-get install -y {path}"),),
+            names=(path,),
+        )  # fmt: skip
     if hit.trace is None and hit.document.level(hit.index) == "" and hit.document.role == "step":
         return missing(path, hit, 0.78)
     return missing(path, hit, 0.93)

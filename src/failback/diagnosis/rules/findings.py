@@ -26,6 +26,9 @@ _FORMAT = re.compile(
     r"would (?:be )?reformat|needs? formatting|not formatted|is not formatted|formatting (?:error|issue|violation)|files? (?:need|require)s? (?:to be )?format|diff -u|unformatted|would be (?:updated|changed|fixed|modified)|files? would",
     re.IGNORECASE,
 )
+_MARKED = re.compile(
+    r"^\s*(?:✖|✗|✘|×|❌|FAIL(?:ED|URE)?\b|ERROR\b|error\b:?|[-+]{3} \S+\.\w+|CRITICAL|HIGH)[^\n]{3,}", re.MULTILINE
+)
 _SCORE = re.compile(
     r"(?P<what>[^\n]*(?:rated|score|rank|complexity|duplicat|coverage|threshold|average|maintainab)[^\n]*?(?:below|less than|lower than|under|exceed|fail|too (?:high|complex|low)|not met|not reached|minimum|maximum|greater)[^\n]*|[^\n]*(?:FAILED|failed)[^\n]*minimum[^\n]*)",
     re.IGNORECASE,
@@ -108,8 +111,8 @@ def _anywhere(document: Document) -> list[tuple[int, str, str, str]]:
 
 
 def _summary(scene: Scene, document: Document, kind: FailureType) -> Iterable[Hypothesis]:
-    """Without a place: a score below a threshold, or files that a formatter would change."""
-    for pattern in (_SCORE, _FORMAT):
+    """Without a place: a score below a threshold, files that a formatter would change, or lines that are marked as wrong."""
+    for pattern in (_SCORE, _FORMAT, _MARKED):
         match = pattern.search(document.text[:200_000])
         if match is None:
             continue

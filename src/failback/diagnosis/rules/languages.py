@@ -280,7 +280,7 @@ def php(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "dotnet-load",
-    "could not load file or assembly|you must install or update .net|framework 'microsoft|methodaccess|missingmethodexception|typeloadexception|dllnotfoundexception|it was not possible to find any compatible framework|deps.json",
+    "could not load file or assembly|framework: '|framework 'microsoft|methodaccess|missingmethodexception|typeloadexception|dllnotfoundexception|it was not possible to find any compatible framework|deps.json",
     r"Could not load file or assembly '(?P<asm>[^',]+)(?:, Version=(?P<ver>[\d.]+))?|Framework: '(?P<fw>[^']+)', version '(?P<fv>[^']+)'|framework '(?P<fw2>[^']+)', version '(?P<fv2>[^']+)'|MissingMethodException: (?P<mm>.+)|TypeLoadException: (?P<tl>.+)|Unable to load (?:shared library|DLL) '(?P<dll>[^']+)'",
     source=".NET's host and loader",
 )

@@ -13,8 +13,8 @@ from failback.model.diagnosis import FailureType
 
 @line_rule(
     "port-in-use",
-    "in use|eaddrinuse|only one usage|failed to bind|bind() to|port is already allocated|os error 98",
-    r"address (?:is )?already in use|EADDRINUSE|Only one usage of each socket|port (?P<named>\d+) (?:is|was) (?:already )?(?:in use|allocated)|port is already allocated|os error 98\)|Address in use|(?:Port|port) (?P<spring>\d+) was already in use|already in use",
+    "in use|addrinuse|connection in use|only one usage|failed to bind|bind() to|port is already allocated|os error 98",
+    r"address (?:is )?already in use|EADDRINUSE|Only one usage of each socket|port (?P<named>\d+) (?:is|was) (?:already )?(?:in use|allocated)|port is already allocated|os error 98\)|Address in use|(?:Port|port) (?P<spring>\d+) was already in use|already in use|AddrInUse|Connection in use",
     source="errno EADDRINUSE (98)",
 )
 def port_in_use(hit: Hit) -> Hypothesis | None:
@@ -108,7 +108,7 @@ def too_many_files(hit: Hit) -> Hypothesis | None:
 
 
 def _port_in(text: str) -> str:
-    match = re.search(r"(?:port:?|PORT=|:::?|\*:|\d:|\]:|localhost:|0\.0\.0\.0:)\s*\(?(\d{2,5})\b(?!:)", text)
+    match = re.search(r"(?:port:?|PORT=|', |:::?|\*:|\d:|\]:|localhost:|0\.0\.0\.0:)\s*\(?(\d{2,5})\b(?!:)", text)
     return match.group(1) if match and int(match.group(1)) <= 65535 else ""
 
 

@@ -118,7 +118,7 @@ def history(hit: Hit) -> Hypothesis | None:
     following = hit.document.window(hit.index, 0, 2)
     return Hypothesis(
         FailureType.MIGRATION_FAILED,
-        f"The database migration fails: {why}{hit.at}: {hit.line}",
+        f"The database migration fails: {why}{hit.at}: {_applied(hit)}{hit.line}{_reason(hit)}",
         0.93,
         (
             high(f"Repair the migration{' ' + revision if revision else ''}", fix, command),
@@ -134,8 +134,8 @@ def history(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "constraint-in-migration",
-    "duplicate key value|unique constraint|not null constraint|contains null values|foreign key constraint|already exists|duplicate column|duplicate entry|cannot be cast automatically|lock timeout|integrityerror",
-    r"(?:relation|table|column|index|type) [\"'`]?(?P<name>[\w.]+)[\"'`]? (?:of relation \S+ )?already exists|column \"(?P<null>\w+)\" (?:of relation \S+ )?contains null values|could not create unique index \"(?P<uniq>\w+)\"|Duplicate column name '(?P<dup>\w+)'|Cannot add foreign key constraint|cannot be cast automatically|duplicate key value violates unique constraint \"(?P<key>[^\"]+)\"|Cannot add or update a child row|canceling statement due to lock timeout",
+    "can't drop|duplicate key value|unique constraint|not null constraint|contains null values|foreign key constraint|already exists|duplicate column|duplicate entry|cannot be cast automatically|lock timeout|integrityerror",
+    r"(?:relation|table|column|index|type) [\"'`]?(?P<name>[\w.]+)[\"'`]? (?:of relation \S+ )?already exists|column \"(?P<null>\w+)\" (?:of relation \S+ )?contains null values|could not create unique index \"(?P<uniq>\w+)\"|Duplicate column name '(?P<dup>\w+)'|Cannot add foreign key constraint|cannot be cast automatically|duplicate key value violates unique constraint \"(?P<key>[^\"]+)\"|Cannot add or update a child row|Can't DROP '(?P<drop>[^']+)'|canceling statement due to lock timeout",
     source="SQL states 42P07, 23502, 23505, 42701, 55P03",
 )
 def constraint(hit: Hit) -> Hypothesis | None:
@@ -166,8 +166,17 @@ def constraint(hit: Hit) -> Hypothesis | None:
     )
 
 
+_MIGRATION_NAME = re.compile(
+    r"\b(V\d+(?:[._]\d+)*__[\w.-]+?(?:\.sql)?|(?:db/migrate|migrations?|versions|changelog|changesets?)/[\w./-]+|\d{3,14}[_-][a-z][\w-]+(?:\.(?:sql|py|rb|js|ts|php|exs))?|[\w./-]+\.(?:xml|ya?ml|sql)::[\w-]+::\w+)\b"
+)
+
+
 def _applied(hit: Hit) -> str:
-    """The migration that was being applied, when a line above says so."""
+    """The migration that was being applied, as the lines around name it."""
+    for text in (hit.line, hit.document.window(hit.index, 0, 12), hit.document.window(hit.index, 60, 0)):
+        found = _MIGRATION_NAME.findall(text)
+        if found:
+            return f"migration {found[-1] if text.startswith(hit.document.lines[max(hit.index - 60, 0)]) and text != hit.line else found[0]}: "
     for index in range(hit.index, max(hit.index - 60, -1), -1):
         match = re.search(
             r"(?:appl(?:y|ying|ied)|running|migrating|upgrade|executing)[ :]+(?:migration )?[\"'`]?([\w./-]*\d[\w./-]*)",
@@ -176,4 +185,19 @@ def _applied(hit: Hit) -> str:
         )
         if match:
             return f"migration {match.group(1)}: "
+    return ""
+
+
+def _reason(hit: Hit) -> str:
+    """What the database said about it, in the lines below (or above) the tool's own."""
+    for index in (
+        *range(hit.index + 1, min(hit.index + 12, len(hit.document.lines))),
+        *range(hit.index - 1, max(hit.index - 8, -1), -1),
+    ):
+        match = re.search(
+            r"((?:ERROR|Error|Reason|Message|DETAIL|SQLSTATE|PG::\w+|Caused by|Migration checksum|-> |Detected)[:\s].{5,200})",
+            hit.document.lines[index],
+        )
+        if match and match.group(1)[:60] not in hit.line:
+            return f"; {' '.join(match.group(1).split())[:200]}"
     return ""

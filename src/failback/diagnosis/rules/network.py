@@ -28,7 +28,7 @@ _ADDRESS = (
     r"server at \"(?P<h2>[^\"]+)\"(?: \([^)]*\))?, port (?P<p2>\d+)",
     r"host=?'?(?P<h3>[\w.-]+)'?,? port=?(?P<p3>\d+)",
     r"(?:to|for) \"?(?P<h4>[\w.-]+)\"? port (?P<p4>\d+)",
-    r"host \"(?P<h5>[^\"]+)\".*?port (?P<p5>\d+)",
+    r"host \"(?P<h5>[^\"]+)\"[\s\S]{0,120}?port (?P<p5>\d+)",
     r"on '(?P<h6>[\w.-]+)(?::(?P<p6>\d+))?'",
     r"address: '(?P<h7>[^']+)',\s*port: (?P<p7>\d+)",
     r"(?:host|hostname|address|server|for|lookup|ENOTFOUND|EAI_AGAIN|resolve(?: host)?|Host:?|UnknownHostException):? ?[\"'`(]?(?P<h8>[a-zA-Z][\w-]*(?:\.[\w-]+)*\.?\b)[\"'`)]?",
@@ -74,6 +74,10 @@ _NOT_HOSTS = frozenset(
         "http",
         "https",
         "connect",
+        "Connection",
+        "connection",
+        "server:",
+        "Is",
     ]
 )
 
@@ -103,6 +107,10 @@ def target_of(hit: Hit, reach: int = 6) -> tuple[str, str, str]:
     """(what it is, host, port) of the thing that was called, from the line, the lines near it, and the trace's packages."""
     line = hit.document.lines[hit.index]
     host, port = address_in(line)
+    if (not host or not port) and (
+        asked := re.search(r"on host \"([^\"]+)\"[\s\S]{0,80}?port (\d+)", hit.document.window(hit.index, 0, 3))
+    ):
+        host, port = asked.groups()
     if not host or not port:
         near = hit.document.window(hit.index, 3, reach)
         near_host, near_port = address_in(near)

@@ -238,3 +238,67 @@ def enforcer(hit: Hit) -> Hypothesis | None:
         (high(f"Manage the version of {name}", f"Pin {name} to one version in dependencyManagement, or exclude it from the dependency that brings the other one", f"<dependencyManagement><dependencies><dependency>{artifact}</dependency></dependencies></dependencyManagement>"), commit("pom.xml", f"Manage {name}")),
         names=(name, "pom.xml"),
     )  # fmt: skip
+
+
+@line_rule(
+    "native-tool-missing",
+    "custom build command|c compiler|linker `|find python|pkg-config|not found: make|no compiler is provided|could not find directory of|find vs|unable to find|javac: not found|tools.jar",
+    r"Could not find directory of (?P<a>\w+) installation|failed to run custom build command for `(?P<crate>[^ `]+)|C compiler \"(?P<b>[^\"]+)\" not found|linker `(?P<c>[^`]+)` not found|gyp ERR! find (?P<d>Python|VS)|gyp ERR! stack Error: not found: (?P<e>make|cmake|g\+\+)|Package (?P<f>[\w.+-]+) was not found in the pkg-config search path|(?P<g>No compiler is provided in this environment)|(?:pkg-config|pkg_config)[^\n]*(?:not found|could not be run|No such file)",
+    source="cargo's build scripts, cgo, rustc, node-gyp, pkg-config, Maven: a tool or development package that a native build needs",
+    most=4,
+)
+def native_tool(hit: Hit) -> Hypothesis | None:
+    """A native build without its compiler, linker or development package."""
+    crate = hit.get("crate")
+    near = hit.document.text[:200_000]
+    named = re.search(
+        r"Could not find directory of (\w+) installation|Package (\S+) was not found in the pkg-config|Could not find `?(protoc|cmake|clang|libclang|perl|make)`?",
+        near,
+    )
+    name = (
+        next((hit.get(k) for k in "abcdef" if hit.get(k)), "")
+        or ("JDK" if hit.get("g") else "")
+        or (next((g for g in named.groups() if g), "") if named else "")
+    )
+    if not name and not crate:
+        return None
+    package = {
+        "OpenSSL": "libssl-dev pkg-config",
+        "gcc": "build-essential",
+        "cc": "build-essential",
+        "Python": "python3",
+        "make": "build-essential",
+        "g++": "build-essential",
+        "JDK": "default-jdk",
+        "protoc": "protobuf-compiler",
+        "libclang": "libclang-dev",
+    }.get(name, name.lower() or "build-essential")
+    return Hypothesis(
+        FailureType.MISSING_DEPENDENCY if name else FailureType.BUILD_FAILURE,
+        f"The native build{f' of {crate}' if crate else ''} needs {name or 'something'}, which is not installed (not found): {hit.line}",
+        0.93 if name and not crate else 0.86 if name else 0.6,
+        (high(f"Install {package} in the build image", f"Add {package} ({name or crate}) to the image or runner that builds, or use a prebuilt version", f"RUN apt-get update && apt-get install -y {package}"), commit("Dockerfile", f"Install {package}")),
+        names=(name, crate, "Dockerfile"),
+    )  # fmt: skip
+
+
+@line_rule(
+    "maven-pom",
+    "pom ",
+    r"(?:Non-parseable|Malformed|Non-readable) POM (?P<f>\S+?):? (?P<why>.+)|'(?P<tag>[\w.:\[\]-]+)' (?:for \S+ )?is missing\.? ?(?P<at>@.*)?",
+    source="Maven's model builder",
+    most=1,
+)
+def maven_pom(hit: Hit) -> Hypothesis | None:
+    """A pom.xml that cannot be read, or lacks something."""
+    if "[ERROR]" not in hit.line and "FATAL" not in hit.line:
+        return None
+    line = re.search(r"line (\d+)|:(\d+):\d+", hit.line)
+    spot = f" line {next(g for g in line.groups() if g)}" if line else ""
+    return Hypothesis(
+        FailureType.BUILD_FAILURE,
+        f"pom.xml is not valid{spot}: {hit.get('why') or hit.get('tag') + ' is missing'}: {hit.line}",
+        0.93,
+        (high(f"Correct pom.xml{spot}", f"{hit.get('why') or 'Add ' + hit.get('tag')}", "xmllint --noout pom.xml && mvn -q validate"), commit("pom.xml", "Correct pom.xml")),
+        names=("pom.xml",),
+    )  # fmt: skip

@@ -155,7 +155,7 @@ def apt(hit: Hit) -> Hypothesis | None:
 )
 def download(hit: Hit) -> Hypothesis | None:
     """git and curl in a build step: not reachable, no access, or not there."""
-    if hit.document.role != "step":
+    if hit.document.role != "step" or hit.scene.step_type in ("deploy", "verify"):
         return None
     line = hit.document.window(hit.index, 1, 2)
     url = (

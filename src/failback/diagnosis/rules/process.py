@@ -88,7 +88,11 @@ def exec_format(hit: Hit) -> Hypothesis | None:
         return None
     program = re.search(r"(?:exec |exec: \"|execute )?'?\"?((?:/|\./)[\w./-]+)", hit.line)
     name = program.group(1) if program else "the program"
-    script = name.endswith((".sh", ".py", ".rb"))
+    script = (
+        name.endswith((".sh", ".py", ".rb"))
+        and "docker-entrypoint" not in name
+        and not name.startswith(("/usr/", "/bin/", "/sbin/"))
+    )
     if script:
         return Hypothesis(
             FailureType.BAD_COMMAND,

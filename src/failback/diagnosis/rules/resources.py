@@ -206,7 +206,7 @@ def program_missing(scene: Scene, document: Document, trace: Trace, root: Raised
     if match is None:
         return None
     name = next(g for g in match.groups() if g)
-    called = any(
+    called = (root.name == "FileNotFoundError" and not root.frames) or any(
         word in frame.file or word in frame.function
         for frame in root.frames[-6:]
         for word in (

@@ -21,7 +21,7 @@ _VARIABLE = (
     rf"KeyError: '(?P<key>{_NAME})'",
     rf"key not found: \"(?P<ruby>{_NAME})\"",
     rf"[$][{{](?P<dollar>{_NAME})[}}]|\b(?P<unbound>\w+): (?:unbound variable|parameter (?:null or )?not set)",
-    rf"\b(?P<rust>{_NAME})\b[^\n]*: NotPresent|environment variable not found: ?\"?(?P<dotenv>\w+)",
+    rf"\b(?P<rust>{_NAME})\b[^\n]*: NotPresent|[Ee]nvironment variable not found: ?\"?(?P<dotenv>\w+)",
     rf"process\.env\.(?P<node>{_NAME})|os\.environ\[['\"](?P<py>{_NAME})|ENV\.fetch\(['\"](?P<rb>{_NAME})|getenv\(['\"](?P<c>{_NAME})",
 )
 _COMPILED = tuple(re.compile(pattern) for pattern in _VARIABLE)
@@ -88,7 +88,7 @@ COMMON_WORDS = frozenset(
 @line_rule(
     "variable-missing",
     "env|not set|must be set|is required|is missing|missing|undefined|unbound variable|keyerror: '|key not found|notpresent|not provided|not configured|not defined|must be provided|must be defined|cannot be empty|unset|improperlyconfigured",
-    r"(?:[Dd]efine|[Ss]et|[Ee]xport|[Pp]rovide|[Ss]pecify)(?:ting|ing)?\b[^\n]{0,80}\benv(?:ironment)? (?:variable|var)s?\b|(?:environment|env)\b[^\n]{0,60}\b(?:missing|not set|not found|is not defined|required|unset|must|undefined|empty|absent|unavailable)|(?:missing|required|undefined|unset|no|not set|absent|expected|need)\b[^\n]{0,40}\b(?:environment|env)\b|KeyError: '[A-Z]|NotPresent\b|key not found: \"[A-Z]|unbound variable|parameter (?:null or )?not set|\b[A-Z][A-Z0-9]*_[A-Z0-9_]+[\"'`)]? (?:is|must|not|was|has|missing|environment|setting|cannot|needs|should|are|and)\b|[Mm]issing (?:required )?(?:config\w*|settings?|variables?|secrets?|keys?|values?|parameters?)?:? ?[\"'`]?[A-Z][A-Z0-9]*_[A-Z0-9_]+",
+    r"(?:[Dd]efine|[Ss]et|[Ee]xport|[Pp]rovide|[Ss]pecify)(?:ting|ing)?\b[^\n]{0,80}\benv(?:ironment)? (?:variable|var)s?\b|(?:[Ee]nvironment|ENVIRONMENT|env|Env)\b[^\n]{0,60}\b(?:missing|not set|not found|is not defined|required|unset|must|undefined|empty|absent|unavailable)|(?:missing|required|undefined|unset|no|not set|absent|expected|need)\b[^\n]{0,40}\b(?:environment|env)\b|KeyError: '[A-Z]|NotPresent\b|key not found: \"[A-Z]|unbound variable|parameter (?:null or )?not set|\b[A-Z][A-Z0-9]*_[A-Z0-9_]+[\"'`)]? (?:is|must|not|was|has|missing|environment|setting|cannot|needs|should|are|and)\b|[Mm]issing (?:required )?(?:config\w*|settings?|variables?|secrets?|keys?|values?|parameters?)?:? ?[\"'`]?[A-Z][A-Z0-9]*_[A-Z0-9_]+",
     source="each language's way to read the environment; the words that services use when they check it",
     flags=0,
 )

@@ -305,7 +305,7 @@ _FAILED_LINE = re.compile(
 def test_summary(scene: Scene) -> Iterable[Hypothesis]:
     """The first lines that say that a test failed."""
     document = scene.step
-    if document is None or scene.step_type != "test" or scene.evidence.exit_code in (0, None, 124, 127):
+    if document is None or scene.step_type not in ("test", "verify") or scene.evidence.exit_code in (0, None, 124, 127):
         return
     found = [
         index
@@ -314,7 +314,15 @@ def test_summary(scene: Scene) -> Iterable[Hypothesis]:
     ][:4]
     if not found:
         return
-    shown = "; ".join(quoted(document.lines[index], 150) for index in found)
+    numbered = next(
+        (
+            quoted(line, 120)
+            for line in reversed(document.lines[max(found[0] - 5, 0) : found[0]])
+            if re.match(r"^\s*\d+\) ", line)
+        ),
+        "",
+    )
+    shown = "; ".join(part for part in (numbered, *(quoted(document.lines[index], 150) for index in found)) if part)
     below = quoted(document.window(found[0] + 1, 0, 3), 200)
     place = re.search(r"((?:[\w@-]+/)*[\w.@-]+\.\w{1,5}):(\d+)", document.window(found[0], 3, 8))
     spot = f"{place.group(1)}:{place.group(2)}" if place else ""

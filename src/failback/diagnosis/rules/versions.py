@@ -123,13 +123,14 @@ ROWS = (
     row(
         "data-version",
         "not compatible with this version|incompatible with server|wire version|server version mismatch|unsupported version|unsupportedversion|does not support authentication protocol|unsupportedproduct|unable to verify that the server|unknown command 'hello'|protocol version",
-        r"data directory was initialized by PostgreSQL version (?P<a>\S+), which is not compatible with this version (?P<b>\S+)|database files are incompatible with server|(?P<wire>maximum wire version \d+[^\n]*)|aborting because of server version mismatch|UnsupportedVersionException[^\n]*|Client does not support authentication protocol requested by server|Server requests authentication using unsupported plugin[^\n]*|The client noticed that the server is not (?:a supported distribution of )?Elasticsearch[^\n]*|UnsupportedProductError|unknown command ['`\"]?HELLO|Authentication plugin '(?P<plug>[^']+)' cannot be loaded",
+        r"(?:database files are incompatible with server[\s\S]{0,60})?data directory was initialized by PostgreSQL version (?P<a>\S+), which is not compatible with this version (?P<b>\S+)|database files are incompatible with server|(?P<wire>maximum wire version \d+[^\n]*)|aborting because of server version mismatch|UnsupportedVersionException[^\n]*|Client does not support authentication protocol requested by server|Server requests authentication using unsupported plugin[^\n]*|The client noticed that the server is not (?:a supported distribution of )?Elasticsearch[^\n]*|UnsupportedProductError|unknown command ['`\"]?HELLO|Authentication plugin '(?P<plug>[^']+)' cannot be loaded",
         _VERSION,
         "The client and the server (or its data) are of versions that do not fit each other: {a} {b} {wire}{plug}",
         "Use versions of client and server that fit",
         "Upgrade the client library (driver) to one that speaks the server's version, or run the server version that the data and the client were made for (pin it); migrate data with the tool of the database (pg_upgrade)",
         "image: postgres:{a}   # the version that the data was made with",
         source="PostgreSQL, MongoDB, MySQL 8, Kafka, Elasticsearch, Redis: version checks of clients and servers",
+        lines=2,
         sure=0.93,
     ),
     row(

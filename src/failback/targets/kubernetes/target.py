@@ -109,7 +109,9 @@ class KubernetesTarget:
         if known is not None:
             return rollout.as_revision(known)
         direct = release.from_revision is not None
-        desired = await pulling.pinned(self._site, await self._desired(release))
+        desired = await self._desired(release)
+        if not direct:  # a former revision comes back as it was, so that its own ReplicaSet is taken up again
+            desired = await pulling.pinned(self._site, desired)
         self._units = desired.units
         return rollout.stage(
             self._site, desired, release.checks, execution_id, journal, direct=direct, ways=self._chosen_ways(desired)

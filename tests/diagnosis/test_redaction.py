@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from failback.cli.main import app
 from failback.diagnosis import diagnose
 from failback.model.evidence import Evidence, FailedStep, LogPair, ProbeResult, ReplicaEvidence
-from failback.model.redaction import Redactor
+from failback.model.redaction import Redactor, StreamRedactor
 
 BODY = "Zq7Lw2Rt9Xc4Vb6Nm1Kd8Js5Hf3Gp0Ya"
 # Twenty kinds; each is put together here so that no scanner takes this file for a leak.
@@ -99,3 +99,18 @@ def test_a_case_file_is_redacted_when_it_is_opened(tmp_path):
 
     assert result.exit_code == 0, result.output
     assert CORE["private key"] not in result.output
+
+
+def test_values_that_are_met_on_the_way_are_masked_from_then_on():
+    """A manifest's Secrets are known only once it is rendered; what was given at first stays masked."""
+    redactor = Redactor(["first-value"])
+    stream = StreamRedactor(redactor)
+
+    before = redactor.redact("first-value second-value")
+    redactor.add(["second-value", "tiny"])
+    redactor.add(["second-value"])
+
+    assert before == "*** second-value"
+    assert redactor.redact("first-value second-value tiny") == "*** *** tiny"
+    assert stream.feed(b"second-value\n") == b"***\n"
+    assert redactor.longest_form_bytes >= len("second-value")

@@ -97,7 +97,12 @@ def _lines(loaded: LoadedPlan, told: Forecast) -> Iterator[str]:
         yield "Risks:"
     for finding in told.findings:
         mark = {"error": "✗", "warning": "!", "info": "·", "ok": "✓"}[finding.level]
-        yield f"{mark} {finding.subject}: {plain(finding.message)} {plain(finding.remedy)}".rstrip()
+        message = plain(finding.message).rstrip(".")
+        yield (
+            f"{mark} {finding.subject}: {message}. {plain(finding.remedy)}".rstrip()
+            if finding.remedy
+            else (f"{mark} {finding.subject}: {message}")
+        )
 
 
 def _new_files_short(lines: list[str]) -> Iterator[str]:

@@ -39,7 +39,7 @@ lint: $(READY)
 
 ## make bench      the figures of the README, each beside its peer
 bench: $(READY)
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench $(BENCH_ARGS)
 
 ## make bench-kubernetes   failback, kubectl, Helm and Argo Rollouts head to head on the testbed; then scale, on fake nodes
 bench-kubernetes: $(READY)

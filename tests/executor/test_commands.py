@@ -23,7 +23,7 @@ from failback.model.redaction import Redactor, StreamRedactor
 
 
 async def run(
-    script: str, *, timeout_s_max: float | None = 20, secrets: tuple[str, ...] = (), mark: str = "x"
+    script: str, *, timeout_s_max: float | None = 120, secrets: tuple[str, ...] = (), mark: str = "x"
 ) -> CommandResult:
     lines: list[str] = []
     return await run_command(

@@ -103,7 +103,7 @@ def _schema_path(field: str) -> str:
 @statement_rule(
     "unknown-kind",
     "",
-    r"no matches for kind \"(?P<kind>[^\"]+)\" in version \"(?P<version>[^\"]+)\"|the server could not find the requested resource|resource mapping not found for name: \"(?P<name>[^\"]*)\"|no kind \"(?P<kind2>[^\"]+)\" is registered for version \"(?P<v2>[^\"]+)\"",
+    r"no matches for kind \"(?P<kind>[^\"]+)\" in version \"(?P<version>[^\"]+)\"|no kind \"(?P<kind2>[^\"]+)\" is registered for version \"(?P<v2>[^\"]+)\"",
     source="the API server's discovery",
 )
 def unknown_kind(told: Told) -> Hypothesis | None:

@@ -35,7 +35,7 @@ ROWS = (
     row(
         "model-or-data-missing",
         "can't find model|resource |does not appear to have|can't load|unable to load vocabulary|icu package|is not a local folder",
-        r"\[E050\] Can't find model '(?P<a>[^']+)'|Resource \W*(?P<b>\w+)\W* not found|(?P<c>[\w./-]+) does not appear to have a file named (?P<c2>\S+)|Can't load (?P<d>tokenizer|config|model|weights|feature extractor|image processor)\w* for '(?P<d2>[^']+)'|Couldn't find a valid ICU package[^\n]*|(?P<e>[\w./-]+) is not a local folder and is not a valid model identifier",
+        r"\[E050\] Can't find model '(?P<a>[^']+)'|^\s*(?-i:Resource) \W*(?P<b>(?!mapping)[a-z_]+)\W* not found|(?P<c>[\w./-]+) does not appear to have a file named (?P<c2>\S+)|Can't load (?P<d>tokenizer|config|model|weights|feature extractor|image processor)\w* for '(?P<d2>[^']+)'|Couldn't find a valid ICU package[^\n]*|(?P<e>[\w./-]+) is not a local folder and is not a valid model identifier",
         _DEPENDENCY,
         "Data or a model that a library needs is not installed (not found): {a}{b}{c}{d2}{e}",
         "Download {a}{b}{c}{d2}{e} in the build",

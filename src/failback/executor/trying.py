@@ -23,7 +23,7 @@ from failback.model.evidence import INTERRUPTED
 from failback.model.fix import NOT_TRIED, REFUTED, VERIFIED, Candidate, PutFile, SetSetting, best
 from failback.model.observation import Verdict, VerdictState
 from failback.model.release import Revision, RevisionState
-from failback.targets.base import FixBench, ReleaseSpec, Target
+from failback.targets.base import Action, FixBench, ReleaseSpec, Target
 
 _CLEAN_S_MAX = 60.0
 _SETTLE_S = 3.0  # as long a raised memory limit is watched further
@@ -204,7 +204,7 @@ class _Trial:
 
     async def _remove(self, revision: Revision) -> None:
         """Also when the time is over: shielded, with a limit of its own."""
-        work = asyncio.ensure_future(self._target.clean_up(revision, self._member.journal))
+        work = asyncio.ensure_future(self._taken_back(revision))
         try:
             actions = await asyncio.wait_for(asyncio.shield(work), _CLEAN_S_MAX)
         except asyncio.CancelledError:
@@ -213,6 +213,15 @@ class _Trial:
         left = [action.text for action in actions if action.ok is False]
         if left:
             self._x.emit("fix-leftover", what=left)
+
+    async def _taken_back(self, revision: Revision) -> list[Action]:
+        """The way of every refused release, phases 1, 2 and 4: a trial is nothing else."""
+        target, journal = self._target, self._member.journal
+        return [
+            *await target.protect(revision, journal),
+            *await target.roll_back(revision, None, journal),
+            *await target.clean_up(revision, journal),
+        ]
 
     async def remove_leftovers(self) -> None:
         """What a killed trial left running, also of a candidate that is not found again."""

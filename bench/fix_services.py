@@ -179,7 +179,7 @@ BREAKAGES: tuple[Breakage, ...] = (
         lambda release: {"app/app.py": app("region = os.environ['REGION']")},
         _missing_variable,
     ),
-    Breakage("ready-path-wrong", "checks.ready.path /health", _ready_path, _ready_check),
+    Breakage("ready-path-wrong", "ready path /health", _ready_path, _ready_check),
     Breakage("file-missing", "config/production.json", _missing_file),
     Breakage("dependency-unpinned", "Werkzeug==2.2.3", _flask, _flask_plan, try_timeout=240),
     Breakage(

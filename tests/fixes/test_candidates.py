@@ -225,8 +225,8 @@ class TestProbes:
         new = shape({"app.py": "@app.get('/health')"}, ready={"path": "/healthz"})
 
         assert self.asked(404, new, shape(ready={"path": "/up"})) == [
-            "Set checks.ready.path back to /up",
-            "Ask /health in checks.ready.path",
+            "Set the ready check's path back to /up",
+            "Ask /health in the ready check",
         ]
 
     def test_an_error_of_the_program_is_no_wrong_path(self) -> None:

@@ -20,10 +20,11 @@ from failback.executor.phase import Recovery
 from failback.executor.repository import top_of
 from failback.fixes.candidates import candidates
 from failback.fixes.case import Case
-from failback.fixes.patch import NoPatch, files_of, unified
+from failback.fixes.patch import NoPatch, Read, files_of, unified
 from failback.model.evidence import INTERRUPTED
 from failback.model.execution import SystemStatus
 from failback.model.fix import NOT_TRIED, REFUTED, VERIFIED, Candidate
+from failback.model.plan import KubernetesReleaseSpec
 from failback.targets.base import FixBench, ReleaseSpec
 
 FILE = "fixes.json"
@@ -109,6 +110,13 @@ class Places:
     plan: str | None
     release: str
     below: tuple[str, ...]  # where the service stands in the plan: ("services", "shop") in one of several
+    manifests: tuple[str, ...] | None = None  # of a release for a cluster
+
+    def changed(self, candidate: Candidate, read: Read) -> dict[str, bytes]:
+        """Path -> new content of each file that the candidate changes. Raises NoPatch."""
+        return files_of(
+            candidate, read, plan=self.plan, release=self.release, below=self.below, manifests=self.manifests
+        )
 
 
 def places_of(x: Execution, service: str) -> Places:
@@ -118,7 +126,22 @@ def places_of(x: Execution, service: str) -> Places:
     plan = x.row.plan.get("file")
     release = str(getattr(x.plan.alone(service).release, "path", "."))
     below = ("services", service) if x.several else ()
-    return Places(top, f"{prefix}{plan}" if plan else None, f"{prefix}{release}", below)
+    manifests = _manifests(x, service, top)
+    return Places(top, f"{prefix}{plan}" if plan else None, f"{prefix}{release}", below, manifests)
+
+
+def _manifests(x: Execution, service: str, top: Path) -> tuple[str, ...] | None:
+    """The manifest files of a release for a cluster, from the top; none where something renders them."""
+    release = x.plan.alone(service).release
+    if not isinstance(release, KubernetesReleaseSpec):
+        return None
+    found: list[Path] = []
+    for name in release.manifests:
+        path = x.folder / name
+        inside = sorted(one for one in path.rglob("*") if one.suffix in (".yaml", ".yml")) if path.is_dir() else [path]
+        found += [one for one in inside if one.is_file()]
+    roots = [one.resolve() for one in found if one.resolve().is_relative_to(top.resolve())]
+    return tuple(one.relative_to(top.resolve()).as_posix() for one in roots)
 
 
 def patch_of(x: Execution, service: str, candidate: Candidate) -> dict[str, str]:
@@ -135,7 +158,7 @@ def patch_of(x: Execution, service: str, candidate: Candidate) -> dict[str, str]
             return None
 
     try:
-        made = files_of(candidate, read, plan=places.plan, release=places.release, below=places.below)
+        made = places.changed(candidate, read)
         patch = unified(made, read)
     except NoPatch as error:
         return {"no_patch": str(error)}

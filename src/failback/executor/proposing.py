@@ -15,7 +15,7 @@ from typing import Any
 from failback.executor.context import Execution, Member, Outcome
 from failback.executor.fixing import places_of
 from failback.executor.repository import GitFailed, git, top_of
-from failback.fixes.patch import NoPatch, files_of
+from failback.fixes.patch import NoPatch
 from failback.model.fix import VERIFIED, Candidate
 
 PREFIX = "failback/fix"
@@ -70,7 +70,7 @@ def _on_head(x: Execution, service: str, candidate: Candidate, head: str) -> dic
         except GitFailed:
             return None
 
-    files = files_of(candidate, read, plan=places.plan, release=places.release, below=places.below)
+    files = places.changed(candidate, read)
     changed = {path: content for path, content in files.items() if read(path) != content}
     if not changed:
         raise NoPatch("HEAD has the change already: what is not committed took it back")

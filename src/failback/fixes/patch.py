@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import difflib
 import posixpath
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from failback.fixes import manifest_patch
 from failback.fixes.yaml_edit import CannotEdit, remove_value, set_value
-from failback.model.fix import REMOVED, Candidate, PutFile, SetSetting
+from failback.model.fix import REMOVED, Candidate, Change, PutFile, SetSetting
 
 Read = Callable[[str], bytes | None]  # path -> content, None where there is no such file
 
@@ -20,16 +21,26 @@ class NoPatch(ValueError):
 
 
 def files_of(
-    candidate: Candidate, read: Read, *, plan: str | None, release: str, below: tuple[str, ...] = ()
+    candidate: Candidate,
+    read: Read,
+    *,
+    plan: str | None,
+    release: str,
+    below: tuple[str, ...] = (),
+    manifests: Sequence[str] | None = None,
 ) -> dict[str, bytes]:
     """Path -> new content of each file that the candidate changes. `plan`, `release`: paths from where `read` starts.
 
-    `below`: where in the plan the service stands, in one of several.
+    `below`: where in the plan the service stands, in one of several. `manifests`: the files of a release for a cluster,
+    which are changed instead of the plan.
 
     Raises NoPatch.
     """
     made: dict[str, bytes] = {}
     for change in candidate.changes:
+        if manifests is not None:
+            made |= _in_manifests(change, {path: made.get(path) or read(path) or b"" for path in manifests})
+            continue
         if isinstance(change, PutFile):
             made[posixpath.normpath(posixpath.join(release, change.name))] = change.content
             continue
@@ -43,6 +54,16 @@ def files_of(
     if outside is not None:
         raise NoPatch(f"{outside} lies outside of the repository, or of the plan's folder")
     return made
+
+
+def _in_manifests(change: Change, raw: Mapping[str, bytes]) -> dict[str, bytes]:
+    if not raw:
+        raise NoPatch("kustomize or Helm renders the manifests: make the change where they have it")
+    try:
+        path, text = manifest_patch.changed({path: content.decode("utf-8") for path, content in raw.items()}, change)
+    except (CannotEdit, UnicodeDecodeError) as error:
+        raise NoPatch(str(error)) from None
+    return {path: text.encode()}
 
 
 def _edited(raw: bytes, change: SetSetting, below: tuple[str, ...]) -> bytes:

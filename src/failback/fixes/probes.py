@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from failback.fixes.case import CODE_ENDS, Case, text_of
 from failback.model.fix import REMOVED, Candidate, SetSetting
@@ -20,27 +21,35 @@ _PATHS_MAX = 3
 def ready(case: Case) -> Iterator[Candidate]:
     """Only where replicas answered, and the answer says that nothing is at this path (or not for this host)."""
     answers = {probe.status for probe in case.evidence.probes if probe.kind == "ready" and not probe.passed}
+    answers |= {int(match[1]) for event in case.evidence.events for match in _kubelet(event)}
     if not answers & _WRONG_ANSWERS:
         return
     former = case.former
-    for key in ("path", "host", "status"):
+    for key in ("path", "port", "host", "status"):
         wanted = former.ready.get(key) if former else None
         if former and wanted != case.new.ready.get(key):
             yield Candidate(
-                f"Set checks.ready.{key} back to {wanted}" if wanted is not None else f"Take checks.ready.{key} out",
+                f"Set the ready check's {key} back to {wanted}"
+                if wanted is not None
+                else f"Take the ready check's {key} out",
                 f"Replicas answered {_said(answers)} to the ready check; the former revision was asked for {wanted}",
-                f"checks.ready.{key} {wanted}",
+                f"ready {key} {wanted}",
                 (SetSetting(("checks", "ready", key), REMOVED if wanted is None else wanted),),
             )
     asked = case.new.ready.get("path", "/")
     paths = [str(check.get("path", "")).split("?")[0] for check in case.new.smoke if check.get("method") == "GET"]
     for path in [path for path in dict.fromkeys((*_routes(case), *paths)) if path and path != asked][:_PATHS_MAX]:
         yield Candidate(
-            f"Ask {path} in checks.ready.path",
+            f"Ask {path} in the ready check",
             f"Replicas answered {_said(answers)} to {asked}; the release itself has {path}",
-            f"checks.ready.path {path}",
+            f"ready path {path}",
             (SetSetting(("checks", "ready", "path"), path),),
         )
+
+
+def _kubelet(event: Mapping[str, Any]) -> Iterator[re.Match[str]]:
+    """What the kubelet's readiness probe was answered."""
+    return re.finditer(r"Readiness probe failed: HTTP probe failed with statuscode: (\d{3})", str(event.get("message")))
 
 
 def _said(answers: set[int | None]) -> str:

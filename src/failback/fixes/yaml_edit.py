@@ -30,16 +30,38 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own name
 
 
-def set_value(text: str, path: Sequence[str], value: Any) -> str:
+Step = str | int  # a key, or a place in a list
+
+
+def set_value(text: str, path: Sequence[Step], value: Any) -> str:
     """The text with `value` at the path; missing mappings on the way are made. Raises CannotEdit."""
     made = _edited(text, path, value)
     wanted = _with(_data(text), path, _texts(value))
     if _data(made) != wanted:
-        raise CannotEdit(f"{'/'.join(path)} cannot be changed in this file without changing something else")
+        raise CannotEdit(f"{_said(path)} cannot be changed in this file without changing something else")
     return made
 
 
-def remove_value(text: str, path: Sequence[str]) -> str:
+def append_item(text: str, path: Sequence[Step], item: Mapping[str, Any]) -> str:
+    """The text with one more entry in the list at the path; a missing list is made. Raises CannotEdit."""
+    node = _find(_root(text), path)
+    if not isinstance(node, yaml.SequenceNode) or not node.value:
+        return set_value(text, path, [item])
+    new = _flow(item, _QUOTED_KEY.match(text) is not None)
+    end = _end(node.value[-1])
+    if node.flow_style:
+        made = text[:end] + ", " + new + text[end:]
+    else:
+        at = _line_end(text, end)
+        head = text[:at] if text[:at].endswith("\n") else text[:at] + "\n"
+        made = f"{head}{' ' * node.start_mark.column}- {new}\n{text[at:]}"
+    data = _data(text)
+    if _data(made) != _with(data, path, [*_at(data, path), _texts(item)]):
+        raise CannotEdit(f"{_said(path)} cannot be added to in this file without changing something else")
+    return made
+
+
+def remove_value(text: str, path: Sequence[Step]) -> str:
     """The text without this key; as it is where the key is not there. Raises CannotEdit."""
     parent = _find(_root(text), path[:-1])
     place = _place(parent, path[-1]) if isinstance(parent, yaml.MappingNode) else None
@@ -62,26 +84,33 @@ def remove_value(text: str, path: Sequence[str]) -> str:
         inner = inner[name]
     del inner[path[-1]]
     if (_data(made) or {}) != wanted:
-        raise CannotEdit(f"{'/'.join(path)} cannot be taken out of this file without changing something else")
+        raise CannotEdit(f"{_said(path)} cannot be taken out of this file without changing something else")
     return made
 
 
-def _edited(text: str, path: Sequence[str], value: Any) -> str:
+def _edited(text: str, path: Sequence[Step], value: Any) -> str:
     root = _root(text)
     if not isinstance(root, yaml.MappingNode):
         raise CannotEdit("the file holds no mapping")
     as_json = _QUOTED_KEY.match(text) is not None
     node: yaml.MappingNode = root
     for depth, name in enumerate(path):
+        if isinstance(name, int):
+            continue  # the entry was taken with the key before it
         place = _place(node, name)
         if place is None:
             return _inserted(text, node, path[depth:], value, as_json)
         found = node.value[place][1]
+        following = path[depth + 1] if depth + 1 < len(path) else None
+        if isinstance(following, int):
+            if not isinstance(found, yaml.SequenceNode) or following >= len(found.value):
+                raise CannotEdit(f"{_said(path[: depth + 2])} is not there")
+            found, depth = found.value[following], depth + 1
         if depth == len(path) - 1:
             return _replaced(text, found, _flow(value, as_json))
         if not isinstance(found, yaml.MappingNode) or not found.value:
             if isinstance(found, yaml.ScalarNode) and found.value not in ("", "null", "~", "{}"):
-                raise CannotEdit(f"{'/'.join(path[: depth + 1])} is no mapping in this file")
+                raise CannotEdit(f"{_said(path[: depth + 1])} is no mapping in this file")
             return _replaced(text, found, _nested(path[depth + 1 :], value, as_json))
         node = found
     raise CannotEdit("no key was named")
@@ -98,7 +127,7 @@ def _replaced(text: str, node: yaml.Node, new: str) -> str:
     return text[:begin] + between + new + text[end:]
 
 
-def _inserted(text: str, node: yaml.MappingNode, path: Sequence[str], value: Any, as_json: bool) -> str:
+def _inserted(text: str, node: yaml.MappingNode, path: Sequence[Step], value: Any, as_json: bool) -> str:
     new = f"{_key(path[0], as_json)}: {_nested(path[1:], value, as_json)}"
     if node.flow_style:
         if not node.value:
@@ -115,20 +144,26 @@ def _inserted(text: str, node: yaml.MappingNode, path: Sequence[str], value: Any
     return f"{head}{indent}{new}\n{text[at:]}"
 
 
-def _nested(path: Sequence[str], value: Any, as_json: bool) -> str:
+def _nested(path: Sequence[Step], value: Any, as_json: bool) -> str:
     if not path:
         return _flow(value, as_json)
     return f"{{{_key(path[0], as_json)}: {_nested(path[1:], value, as_json)}}}"
 
 
-def _key(name: str, as_json: bool) -> str:
+def _key(name: Step, as_json: bool) -> str:
+    if isinstance(name, int):
+        raise CannotEdit("a list is not there")
     return json.dumps(name, ensure_ascii=False) if as_json or not _PLAIN.fullmatch(name) else name
 
 
 def _flow(value: Any, as_json: bool) -> str:
     """The value in one line. Texts that another reader might take for a number are quoted."""
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(json.dumps(str(entry), ensure_ascii=False) for entry in value) + "]"
+        entries = (
+            _flow(entry, as_json) if isinstance(entry, Mapping) else json.dumps(str(entry), ensure_ascii=False)
+            for entry in value
+        )
+        return "[" + ", ".join(entries) + "]"
     if isinstance(value, Mapping):
         inner = ", ".join(f"{_key(str(name), as_json)}: {_flow(entry, as_json)}" for name, entry in value.items())
         return f"{{{inner}}}"
@@ -167,20 +202,37 @@ def _texts(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(name): _texts(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [str(entry) for entry in value]
+        return [_texts(entry) if isinstance(entry, Mapping) else str(entry) for entry in value]
     return _flow(value, False) if isinstance(value, bool | int | float) else str(value)
 
 
-def _with(data: Any, path: Sequence[str], value: Any) -> Any:
+def _with(data: Any, path: Sequence[Step], value: Any) -> Any:
     if not path:
         return value
+    if isinstance(path[0], int):
+        entries = list(data)
+        entries[path[0]] = _with(entries[path[0]], path[1:], value)
+        return entries
     made = dict(data) if isinstance(data, Mapping) else {}
     made[path[0]] = _with(made.get(path[0]), path[1:], value)
     return made
 
 
-def _find(node: yaml.Node | None, path: Sequence[str]) -> yaml.Node | None:
+def _at(data: Any, path: Sequence[Step]) -> Any:
     for name in path:
+        data = data[name]
+    return data
+
+
+def _said(path: Sequence[Step]) -> str:
+    return "/".join(str(name) for name in path)
+
+
+def _find(node: yaml.Node | None, path: Sequence[Step]) -> yaml.Node | None:
+    for name in path:
+        if isinstance(name, int):
+            node = node.value[name] if isinstance(node, yaml.SequenceNode) and name < len(node.value) else None
+            continue
         place = _place(node, name) if isinstance(node, yaml.MappingNode) else None
         if place is None or not isinstance(node, yaml.MappingNode):
             return None
@@ -188,7 +240,7 @@ def _find(node: yaml.Node | None, path: Sequence[str]) -> yaml.Node | None:
     return node
 
 
-def _place(node: yaml.MappingNode, name: str) -> int | None:
+def _place(node: yaml.MappingNode, name: Step) -> int | None:
     return next((at for at, (key, _) in enumerate(node.value) if key.value == name), None)
 
 

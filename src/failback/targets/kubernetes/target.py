@@ -11,12 +11,14 @@ from typing import Any
 
 from failback.model.errors import FailbackError, ReleaseError
 from failback.model.evidence import Evidence
+from failback.model.fix import Change, ReleaseShape
 from failback.model.observation import View
 from failback.model.redaction import Redactor
 from failback.model.release import Finding, Revision, ServiceState, TrafficCounters
 from failback.model.snapshot import SnapshotContent
 from failback.targets.base import Action, Journal, ReleaseSpec
 from failback.targets.kubernetes import (
+    changing,
     difference,
     evidence,
     former,
@@ -32,6 +34,7 @@ from failback.targets.kubernetes import (
     stability,
 )
 from failback.targets.kubernetes.desired import Desired, Unit, desired_of
+from failback.targets.kubernetes.kinds import Object
 from failback.targets.kubernetes.record import Record
 from failback.targets.kubernetes.site import Settings, Site
 from failback.targets.kubernetes.status import service_state
@@ -205,6 +208,21 @@ class KubernetesTarget:
         await self._site.lease.hold()
         return await former.remove(self._site, self._units, journal)
 
+    async def former_shape(self) -> ReleaseShape | None:
+        """Of the live workload, which is what it was after the way back; ConfigMaps under their plain names."""
+        if len(self._units) != 1:
+            return None
+        live, _ = await self._site.record(self._units[0])
+        return None if live is None else changing.shape_of(live, await self._site.cluster.find("ConfigMap"))
+
+    async def shape_of(self, release: ReleaseSpec) -> ReleaseShape:
+        objects = await self._objects(release)
+        workload = changing.only_workload(objects)
+        return changing.shape_of(workload, [one for one in objects if one["kind"] == "ConfigMap"])
+
+    async def changed(self, release: ReleaseSpec, changes: Sequence[Change], folder: Path) -> ReleaseSpec:
+        return changing.changed(release, await self._objects(release), changes, folder)
+
     async def close(self) -> None:
         if self._traffic is not None:
             await self._traffic.close()
@@ -215,12 +233,16 @@ class KubernetesTarget:
         if release.from_revision is not None:
             return await former.desired(self._site, self._units, release.from_revision)
         shape = release.shape
-        if shape.get("objects") and not (shape.get("manifests") or shape.get("kustomize") or shape.get("helm")):
-            objects = await manifests.from_cluster(self._site, shape)
-        else:
-            objects = await asyncio.to_thread(manifests.render, shape, self._site.service, self._site.cluster.namespace)
+        objects = await self._objects(release)
         desired = desired_of(objects, tuple(shape.get("objects") or ()), shape.get("image"))
         return await self._with_live_services(desired)
+
+    async def _objects(self, release: ReleaseSpec) -> list[Object]:
+        """The release's objects as its manifests have them."""
+        shape = release.shape
+        if shape.get("objects") and not (shape.get("manifests") or shape.get("kustomize") or shape.get("helm")):
+            return await manifests.from_cluster(self._site, shape)
+        return await asyncio.to_thread(manifests.render, shape, self._site.service, self._site.cluster.namespace)
 
     async def _with_live_services(self, desired: Desired) -> Desired:
         """Services that reach the workloads' pods and stand elsewhere than in the manifests count as well."""

@@ -61,7 +61,8 @@ def shape_of(release: ReleaseSpec) -> ReleaseShape:
     """The release that failed; its folder may have been changed since by nobody but its user."""
     shape = release.shape
     folder = Path(shape["path"])
-    released = {entry.name for entry in all_entries(folder, tuple(shape.get("exclude") or ()), ())}
+    left_out = tuple(shape.get("exclude") or ()), tuple(shape.get("shared") or ())
+    released = {entry.name for entry in all_entries(folder, *left_out)}
     names = _all(folder) & released
     return _shape(shape, shape["env"], release.secrets, release.checks, folder, names)
 

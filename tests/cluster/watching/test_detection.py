@@ -207,7 +207,7 @@ async def test_without_smoke_checks_what_the_stable_revision_answers_is_the_stan
 
 HEALTHY = {
     "plain": pod(container({"VERSION": "two"})),
-    "starts-for-12-seconds": pod(container({"START_DELAY_S": 12})),
+    "starts-for-25-seconds": pod(container({"START_DELAY_S": 25})),
     "no-readiness-probe": pod(container({"START_DELAY_S": 2}, readinessProbe=None)),
     "init-container-works-for-a-while": pod(
         container({"VERSION": "three"}),

@@ -17,6 +17,8 @@ from failback.targets.kubernetes.mirror import Mirror, OnChange
 from failback.targets.kubernetes.pods import is_owned_by
 from failback.targets.kubernetes.watching import Judged
 
+SWITCHED = "users were switched to the new release, and endpoints do not count requests"
+
 
 def ready_pods(slices: Iterable[Object]) -> set[str]:
     """Names of the pods that get requests by these slices."""
@@ -72,10 +74,7 @@ class EndpointWatch:
             name = fell[0]
             return False, f"Service/{name} fell to {self._least[name]} of {self._at_start[name]} stable endpoints"
         if self._switched:
-            return None, (
-                "users were switched to the new release, and endpoints do not count requests (target.traffic can name "
-                "a gateway that does, or an address to probe)"
-            )
+            return None, SWITCHED
         kept = ", ".join(f"{self._least[name]} of {count}" for name, count in sorted(self._at_start.items()) if count)
         stayed = f", and the stable ones stayed {kept}" if kept else ""
         told = f"no request could reach the new release: none of its pods was ever an endpoint{stayed}"
@@ -115,7 +114,11 @@ class EndpointWatch:
             return
         have = ready_pods(slices.values())
         stable = self._stable[one.unit.told]
-        self._least[service] = min(self._least[service], len(have & stable))
+        count = len(have & stable)
+        if count > self._at_start[service]:
+            # Slices follow the pods a moment later; from here on it may not fall again.
+            self._at_start[service] = self._least[service] = count
+        self._least[service] = min(self._least[service], count)
         for name in have - stable - self._others - self._reached:
             task = asyncio.create_task(self._identify(one, name))
             self._looking.add(task)

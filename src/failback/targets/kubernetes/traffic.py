@@ -18,12 +18,13 @@ from failback.model.observation import RequestCounts, TrafficView
 from failback.model.release import TrafficCounters
 from failback.targets.asking import ask
 from failback.targets.expectations import Answer, Question
-from failback.targets.kubernetes.endpoints import EndpointWatch
+from failback.targets.kubernetes.endpoints import SWITCHED, EndpointWatch
 from failback.targets.kubernetes.gateway import Counted, counted
 from failback.targets.kubernetes.site import Site
 from failback.targets.kubernetes.watching import Judged
 
 PROBES_PER_S = 20
+_COUNTS = "target.traffic can name a gateway that does, or an address to probe"
 _PROBE_S_MAX = 5.0
 _AT_ONCE_MAX = 200
 _PAGE_S_MAX = 5.0
@@ -95,9 +96,10 @@ class Traffic:
                 dict(self._probe.kinds),
                 sample=True,
                 spared=spared,
-                uncounted=reason,
+                uncounted="" if reason == SWITCHED else reason,
             )
-        return TrafficCounters("endpoints", self._epoch, spared=spared, uncounted=reason)
+        hint = f" ({_COUNTS})" if reason == SWITCHED else ""
+        return TrafficCounters("endpoints", self._epoch, spared=spared, uncounted=f"{reason}{hint}")
 
     async def close(self) -> None:
         await self._endpoints.close()

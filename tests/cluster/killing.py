@@ -94,7 +94,7 @@ class Series:
         """By `resume`; elsewhere that is another home, in which nobody ever heard of this service."""
         if kill.by == HERE:
             done = self.here.run("resume", "--json")
-            told = [] if done.returncode == 0 else [f"resume ended with {done.returncode}: {done.stderr[-1500:]}"]
+            told = [] if done.returncode == 0 else [f"resume ended with {done.returncode}: {_bad_lines(done.stderr)}"]
             for result in json.loads(done.stdout or "[]"):
                 expected = "completed" if kill.kind == "good" else "failed"
                 if result["status"] != expected or result["rollback"]["system_status"] != "STABLE":
@@ -142,6 +142,11 @@ class Series:
         if not told:
             self.live = version
         return told
+
+
+def _bad_lines(told: str) -> str:
+    """What went wrong, out of the progress that a command tells; all of it where no line says so."""
+    return "\n".join(line for line in told.splitlines() if "✗" in line or "failed" in line) or told[-3000:]
 
 
 def _version(pod: dict[str, Any]) -> int:

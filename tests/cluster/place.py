@@ -66,9 +66,11 @@ class Place:
     def at_end(self, what: Callable[[], Any]) -> None:
         self.stack.callback(what)
 
+    home_folder: Path | None = None
+
     @property
     def home(self) -> Path:
-        return self.folder / "home"
+        return self.home_folder or self.folder / "home"
 
     def write(self, objects: Sequence[Mapping[str, Any]]) -> None:
         """The release that the next deployment takes, and the plan for it."""

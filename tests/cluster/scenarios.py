@@ -35,8 +35,8 @@ Break = Callable[[Place, Release], None]
 
 @dataclass(frozen=True)
 class Scenario:
-    """One way to fail. `rule`: of the gate; "" where a step says it by itself. `cause`: the type. Of several, with "|" between
-    them, any will do. `says`: what the cause has to name."""
+    """One way to fail. `rule`: of the gate; "" where a step says it by itself. `cause`: the type. Of several, with "|"
+    between them, any will do. `says`: what the cause has to name."""
 
     name: str
     breaks: Break

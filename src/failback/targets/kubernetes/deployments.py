@@ -15,10 +15,10 @@ from typing import Any
 
 from failback.model.errors import ReleaseError, TargetUnavailable
 from failback.targets.base import Action, Journal
-from failback.targets.kubernetes import configs, names, rolling, routing
+from failback.targets.kubernetes import configs, merging, names, rolling, routing
 from failback.targets.kubernetes.cluster import Patch
 from failback.targets.kubernetes.desired import Unit
-from failback.targets.kubernetes.kinds import Object, labels_of
+from failback.targets.kubernetes.kinds import Object, labels_of, told
 from failback.targets.kubernetes.mirror import Mirror
 from failback.targets.kubernetes.names import POD_HASH
 from failback.targets.kubernetes.record import (
@@ -41,20 +41,33 @@ LEAVE_S_MAX = 120.0
 _TEMPORARY = ("strategy", "minReadySeconds", "progressDeadlineSeconds")
 
 
-async def launch(site: Site, unit: Unit, staged: Staged, live: Object, journal: Journal) -> None:
-    """Starts the new pods beside the stable ones; users stay pinned to those."""
-    record = record_of(live)
-    if record is None:
-        record = await _new_record(site, unit, staged, live)
+async def announce(site: Site, unit: Unit, record: Record, journal: Journal) -> None:
+    """The record alone, before anything beside the workload (a Service's pin, a ConfigMap) is touched: whoever finds
+    it knows what may have been made, and undoes it."""
     if record.stable is None:
-        raise TargetUnavailable(f"{unit.told} has no ReplicaSet of its own template: it is not settled.")
+        raise TargetUnavailable(f"{unit.told} has no revision of its own template: it is not settled.")
+
+    def operations(current: Object) -> Patch:
+        if record_of(current) is not None:
+            return []
+        return [*annotate(current, {RECORD: record.text()}), *label(current, {ROLLOUT_OF: site.service})]
+
+    with journal.intent("rollout.announce", workload=unit.told):
+        await site.change(unit.kind, unit.name, operations)
+
+
+async def launch(site: Site, unit: Unit, staged: Staged, record: Record, journal: Journal) -> None:
+    """Starts the new pods beside the stable ones; users stay pinned to those."""
     for service in unit.services if rolling.pins_of(record) else ():
         if await site.cluster.get("Service", service) is not None:
             with journal.intent("service.pin", service=service, to=record.stable):
                 await routing.pin(site, service, staged.execution, rolling.pins_of(record))
+    live = await site.cluster.get(unit.kind, unit.name)
+    if live is None:
+        raise ReleaseError(f"{unit.told} was deleted while it was rolled out.")
     template = (await merged(site, unit, staged, live))["spec"]["template"]
     with journal.intent("workload.launch", workload=unit.told):
-        live = await site.change(unit.kind, unit.name, lambda current: _launch_patch(current, record, template, site))
+        live = await site.change(unit.kind, unit.name, lambda current: _launch_patch(current, template))
     new = await names.hash_when_there(site, live)
     if new != record.stable:
         owner = names.set_of_hash(live, await names.replica_sets(site, live), new)
@@ -62,12 +75,12 @@ async def launch(site: Site, unit: Unit, staged: Staged, live: Object, journal: 
             await configs.give_to(site, staged.desired.configs, owner)
 
 
-async def _new_record(site: Site, unit: Unit, staged: Staged, live: Object) -> Record:
+async def new_record(site: Site, unit: Unit, staged: Staged, live: Object) -> Record:
     wanted = await merged(site, unit, staged, live)
     return Record(
         execution=staged.execution,
         revision=staged.revision,
-        moment=Moment.DARK,
+        moment=Moment.ANNOUNCED,
         stable=await names.hash_of_template(site, live),
         before={key: live["spec"].get(key) for key in _TEMPORARY},
         after={key: wanted["spec"].get(key) for key in _TEMPORARY},
@@ -85,7 +98,7 @@ async def merged(site: Site, unit: Unit, staged: Staged, live: Object) -> Object
     wanted = staged.desired.workload(unit)
     if staged.direct:
         return {**live, "spec": {**live["spec"], "template": wanted["spec"]["template"]}}
-    return await site.cluster.apply(applicable(wanted, live), dry_run=True)
+    return await merging.merged(site.cluster, applicable(wanted, live), live)
 
 
 def applicable(wanted: Object, live: Object | None) -> Object:
@@ -104,16 +117,23 @@ def scaled_by_others(live: Object) -> bool:
     )
 
 
-def _launch_patch(current: Object, record: Record, template: Any, site: Site) -> Patch:
-    """Template, temporary fields and their record: one write, so that none is ever without the other."""
-    if record_of(current) is not None:
+def _launch_patch(current: Object, template: Any) -> Patch:
+    """Template, temporary fields and how far it has come: one write, so that none is ever without the other."""
+    record = record_of(current)
+    if record is None:
+        raise TargetUnavailable(f"{told(current)} lost its rollout record: somebody removed its annotations.")
+    if record.moment is not Moment.ANNOUNCED:
         return []
     return [
-        *annotate(current, {RECORD: record.text()}),
-        *label(current, {ROLLOUT_OF: site.service}),
+        *annotate(current, {RECORD: launched(record).text()}),
         *set_field(current, ("spec", "template"), template),
         *rolling.temporary_fields(current, record.way, NEVER_AVAILABLE_S, NO_DEADLINE_S),
     ]
+
+
+def launched(record: Record) -> Record:
+    """The same from the moment on in which the workload has the new template."""
+    return dataclasses.replace(record, moment=Moment.DARK, launched_at=time.time())
 
 
 async def enough_ready(site: Site, live: Object, new: str, stable: str | None) -> None:

@@ -15,6 +15,7 @@ import yaml
 
 from failback.model.errors import FailbackError
 from failback.model.redaction import MASK
+from failback.targets.kubernetes import merging
 from failback.targets.kubernetes.cleaning import as_manifest
 from failback.targets.kubernetes.deployments import applicable
 from failback.targets.kubernetes.desired import Desired
@@ -44,7 +45,7 @@ async def _pair(site: Site, wanted: Object) -> tuple[Object | None, Object]:
     live = await site.cluster.get(wanted["kind"], wanted["metadata"]["name"]) if _known(wanted) else None
     shape = applicable(wanted, live) if wanted["kind"] in WORKLOADS else wanted
     try:
-        after = await site.cluster.apply(shape, dry_run=True)
+        after = await merging.merged(site.cluster, shape, live)
     except FailbackError:
         return live, wanted  # refused: preflight tells why; the change is shown as it was meant
     return live, after

@@ -18,12 +18,11 @@ from failback.targets.kubernetes import deployments, names, rolling, routing
 from failback.targets.kubernetes.cluster import Patch
 from failback.targets.kubernetes.desired import Unit
 from failback.targets.kubernetes.failures import NotFound
-from failback.targets.kubernetes.kinds import Object, annotations_of, labels_of
+from failback.targets.kubernetes.kinds import Object, labels_of, told
 from failback.targets.kubernetes.mirror import Mirror
 from failback.targets.kubernetes.names import CONTROLLER_HASH
 from failback.targets.kubernetes.record import (
     RECORD,
-    ROLLOUT_OF,
     SERVING,
     Moment,
     Record,
@@ -40,14 +39,10 @@ _PROXIES_S_MIN = 3.0  # kube-proxy writes its rules at most once a second, and t
 _SETTLE_S = 1.0  # a pod that is ready stays so this long before it serves
 
 
-async def launch(site: Site, unit: Unit, staged: Staged, live: Object, journal: Journal) -> None:
+async def launch(site: Site, unit: Unit, staged: Staged, live: Object, record: Record, journal: Journal) -> None:
     """Pins users to the pods that serve, then lets the first pod be exchanged; its successor is dark."""
-    record = record_of(live)
-    if record is None:
-        record = await _new_record(site, unit, staged, live)
-    if record.stable is None:
-        raise TargetUnavailable(f"{unit.told} has no revision of its own template: it is not settled.")
-    serving = await _pods(site, live, record.stable)
+    stable = record.stable or ""
+    serving = await _pods(site, live, stable)
     with journal.intent("pods.label", workload=unit.told, count=len(serving)):
         await asyncio.gather(*(_label(site, pod, site.service) for pod in serving))
     for service in await routed(site, unit):
@@ -59,11 +54,11 @@ async def launch(site: Site, unit: Unit, staged: Staged, live: Object, journal: 
         live = await site.change(
             unit.kind,
             unit.name,
-            lambda current: _launch_patch(current, record, merged["spec"]["template"], strategy, site),
+            lambda current: _launch_patch(current, merged["spec"]["template"], strategy),
         )
     new = await new_hash(site, unit)
-    if new != record.stable and not await _pods(site, live, new):
-        await _exchange(site, unit, live, _next(await _pods(site, live, record.stable)), staged, journal)
+    if new != stable and not await _pods(site, live, new):
+        await _exchange(site, unit, live, _next(await _pods(site, live, stable)), staged, journal)
 
 
 async def routed(site: Site, unit: Unit) -> list[str]:
@@ -249,12 +244,12 @@ async def template_of(site: Site, live: Object, stable: str) -> Any:
     raise TargetUnavailable(f"The ControllerRevision {stable} of {live['metadata']['name']} is not there any more.")
 
 
-async def _new_record(site: Site, unit: Unit, staged: Staged, live: Object) -> Record:
+async def new_record(site: Site, unit: Unit, staged: Staged, live: Object) -> Record:
     wanted = await deployments.merged(site, unit, staged, live)
     return Record(
         execution=staged.execution,
         revision=staged.revision,
-        moment=Moment.DARK,
+        moment=Moment.ANNOUNCED,
         stable=await names.hash_of_template(site, live),
         before={key: live["spec"].get(key) for key in _TEMPORARY},
         after={key: wanted["spec"].get(key) for key in _TEMPORARY},
@@ -265,12 +260,14 @@ async def _new_record(site: Site, unit: Unit, staged: Staged, live: Object) -> R
     )
 
 
-def _launch_patch(current: Object, record: Record, template: Any, strategy: Mapping[str, Any], site: Site) -> Patch:
-    if RECORD in annotations_of(current):
+def _launch_patch(current: Object, template: Any, strategy: Mapping[str, Any]) -> Patch:
+    record = record_of(current)
+    if record is None:
+        raise TargetUnavailable(f"{told(current)} lost its rollout record: somebody removed its annotations.")
+    if record.moment is not Moment.ANNOUNCED:
         return []
     return [
-        *annotate(current, {RECORD: record.text()}),
-        *label(current, {ROLLOUT_OF: site.service}),
+        *annotate(current, {RECORD: deployments.launched(record).text()}),
         *set_field(current, ("spec", "template"), template),
         *set_field(current, ("spec", "updateStrategy"), dict(strategy)),
     ]

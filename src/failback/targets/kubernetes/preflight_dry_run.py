@@ -12,6 +12,7 @@ from typing import Any
 
 from failback.model.errors import FailbackError, NotPermitted
 from failback.model.release import Finding
+from failback.targets.kubernetes import merging
 from failback.targets.kubernetes.deployments import applicable
 from failback.targets.kubernetes.desired import Desired, Unit
 from failback.targets.kubernetes.failures import AlreadyExists, Conflict, NotFound
@@ -48,7 +49,8 @@ async def dry_run(
         pods[unit.told] = made["spec"]
 
     async def workload(unit: Unit) -> None:
-        await site.cluster.apply(applicable(desired.workload(unit), live.get(unit.told)), dry_run=True)
+        known = live.get(unit.told)
+        await merging.merged(site.cluster, applicable(desired.workload(unit), known), known)
 
     async def new(obj: Object) -> None:
         await site.cluster.create(obj, dry_run=True)

@@ -28,6 +28,7 @@ RECORD_VERSION = 1
 class Moment(StrEnum):
     """How far a rollout has come; what is to be done about one that nobody is at work on follows from it."""
 
+    ANNOUNCED = "announced"  # nothing of the workload is changed yet, but things beside it may be: undo
     DARK = "dark"  # the new pods run or are about to; users are pinned to the stable ones: undo
     SWITCHED = "switched"  # users are on the new pods, which have not baked yet: undo
     FINISHING = "finishing"  # baked: go on to the end

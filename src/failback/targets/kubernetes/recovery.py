@@ -41,8 +41,10 @@ async def repair(site: Site, journal: Journal) -> list[str]:
     """Ends what another execution left in the middle: undone, or finished where it had baked. Raises ServiceHeld."""
     await site.lease.hold()
     said: list[str] = []
-    for unit, record in await under_way(site):
-        if record.moment is Moment.FINISHING:
+    found = await under_way(site)
+    baked = {record.execution for _, record in found if record.moment is Moment.FINISHING}
+    for unit, record in found:
+        if record.execution in baked:
             await rollout.finish_unit(site, unit, journal, site.staged(record.revision))
             said.append(f"{unit.told}: finished the rollout of {record.execution}, which had baked and was abandoned")
             continue

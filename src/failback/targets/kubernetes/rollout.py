@@ -13,7 +13,17 @@ from typing import Any
 from failback.model.errors import ReleaseError
 from failback.model.release import Revision, RevisionState
 from failback.targets.base import Action, Journal
-from failback.targets.kubernetes import configs, deployments, jobs, names, one_by_one, rolling, routes, routing
+from failback.targets.kubernetes import (
+    configs,
+    deployments,
+    jobs,
+    merging,
+    names,
+    one_by_one,
+    rolling,
+    routes,
+    routing,
+)
 from failback.targets.kubernetes.desired import Desired, Unit
 from failback.targets.kubernetes.kinds import Object, annotations_of, labels_of, told
 from failback.targets.kubernetes.record import (
@@ -79,6 +89,7 @@ def images_of(desired: Desired) -> list[str]:
 async def launch(site: Site, staged: Staged, journal: Journal) -> None:
     """Configuration, then Jobs, then each workload's new pods, without users."""
     await site.lease.hold()
+    await _announce(site, staged, journal)
     made = await configs.make(site, staged.desired.configs, staged.execution, journal)
     await jobs.run(site, staged, journal)
     for unit in staged.desired.units:
@@ -86,11 +97,25 @@ async def launch(site: Site, staged: Staged, journal: Journal) -> None:
         record = record_of(live)
         if live is None or (record is not None and record.stable is None and record.execution == staged.execution):
             await _first(site, unit, staged, made, journal)
+        elif record is None:
+            raise ReleaseError(f"{unit.told} lost its rollout record: somebody removed its annotations.")
         elif unit.kind == "Deployment":
-            await deployments.launch(site, unit, staged, live, journal)
+            await deployments.launch(site, unit, staged, record, journal)
         else:
-            await one_by_one.launch(site, unit, staged, live, journal)
+            await one_by_one.launch(site, unit, staged, live, record, journal)
     await mirror(site, staged, journal)
+
+
+async def _announce(site: Site, staged: Staged, journal: Journal) -> None:
+    """On each workload that runs: what is about to happen, before the first thing beside it is touched."""
+    for unit in staged.desired.units:
+        live = await site.cluster.get(unit.kind, unit.name)
+        if live is not None and record_of(live) is None:
+            if unit.kind == "Deployment":
+                record = await deployments.new_record(site, unit, staged, live)
+            else:
+                record = await one_by_one.new_record(site, unit, staged, live)
+            await deployments.announce(site, unit, record, journal)
 
 
 async def _first(site: Site, unit: Unit, staged: Staged, made: Sequence[str], journal: Journal) -> None:
@@ -232,12 +257,13 @@ async def create_service(site: Site, wanted: Object, execution: str) -> Object:
 async def service_as_wanted(site: Site, name: str, wanted: Object | None) -> tuple[dict[str, str], list[Any] | None]:
     """Selector and ports of a Service as the release wants them: merged by the API server; as they were where the
     release has no such Service."""
-    record = routing.service_record(await site.cluster.get("Service", name))
+    service = await site.cluster.get("Service", name)
+    record = routing.service_record(service)
     if wanted is None:
         return dict(record.selector) if record else {}, None
     if record is None:
         raise ReleaseError(f"Service {name} lost its rollout record: somebody removed its annotations.")
-    merged = await site.cluster.apply(wanted, dry_run=True)
+    merged = await merging.merged(site.cluster, wanted, service)
     # The dry run shows today's pins as well, where they are not the manifest's.
     selector = {
         key: value
@@ -260,13 +286,17 @@ async def finish(site: Site, staged: Staged, journal: Journal) -> list[Action]:
     actions: list[Action] = []
     await decide(site, staged, journal)
     for unit in staged.desired.units:
+        # All of them first: from here on whoever finds any of them goes on to the end with all.
+        _, record = await site.record(unit)
+        if record is not None and record.moment is not Moment.FINISHING:
+            await deployments.moved(site, unit, journal, moment=Moment.FINISHING)
+    for unit in staged.desired.units:
         actions += await finish_unit(site, unit, journal, staged, float(staged.checks.get("drain") or 0.0))
     for other in staged.desired.others:
         with journal.intent("object.apply", object=told(other)):
             await site.cluster.apply(other)
     if staged.desired.others:
         actions.append(Action(f"applied {', '.join(told(one) for one in staged.desired.others)}"))
-    await configs.keep(site, staged.execution)
     site.forget_staged(staged.revision)
     return actions
 
@@ -296,6 +326,7 @@ async def finish_unit(
     if staged is not None and not staged.direct:
         with journal.intent("objects.apply", workload=unit.told):
             await _apply(site, unit, staged, live)
+    await configs.keep(site, record.execution)
     with journal.intent("record.remove", workload=unit.told):
         await deployments.close_record(site, unit, record.managers)
     actions.append(Action(f"{unit.told}: the user's own fields and selectors are restored"))

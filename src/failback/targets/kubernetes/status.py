@@ -119,7 +119,7 @@ def _hash_of(live: Object, history: Object) -> str | None:
 def _stable_of(live: Object, current: str | None, pods: Sequence[Object], label: str) -> str | None:
     """Without a pin: what the record calls stable, else the revision with most ready pods, else the template's own."""
     record = record_of(live)
-    if record is not None and record.moment in (Moment.DARK, Moment.ROLLING_BACK):
+    if record is not None and record.moment in (Moment.ANNOUNCED, Moment.DARK, Moment.ROLLING_BACK):
         return record.stable
     ready = [labels_of(pod)[label] for pod in pods if _is_ready(pod)]
     return max(ready, key=lambda one: (ready.count(one), one == current), default=current)

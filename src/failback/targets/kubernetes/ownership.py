@@ -118,7 +118,9 @@ def _take_out(value: Any, fields: Fields, kept: Fields) -> None:
         if name not in kept:
             del value[key]
         elif below:
-            _take_out(value[key], below, kept[name])
+            # What an item of a list is named by stays for as long as the item does.
+            named_by = {f"f:{one}" for one in json.loads(rest)} if kind == "k" else set()
+            _take_out(value[key], {one: at for one, at in below.items() if one not in named_by}, kept[name])
 
 
 def _position(value: Any, kind: str, rest: str) -> Any:

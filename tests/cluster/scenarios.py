@@ -14,6 +14,7 @@ from tests.cluster.place import Place
 from tests.cluster.registry import Registry
 from tests.cluster.release import PORT, Release
 from tests.cluster.spoiling import (
+    Spoil,
     account_vanishes,
     admission_rule,
     configmap,
@@ -43,7 +44,7 @@ class Scenario:
     rule: str
     cause: str
     says: tuple[str, ...] = ()
-    spoils: Callable[[Place], None] | None = None
+    spoils: Spoil | None = None
     foreseen: bool = False
     unforeseen: bool = True
     checks: Mapping[str, Any] = field(default_factory=dict)

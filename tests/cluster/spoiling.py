@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,7 @@ from tests.cluster.place import Place
 from tests.cluster.registry import Registry
 from tests.cluster.release import Release
 
-Spoil = Callable[[Place], None]
+Spoil = Callable[[Place], object]
 _NODE_LABEL = "failback.testbed/fits"
 
 
@@ -35,12 +36,12 @@ def secret(name: str) -> Callable[[Place, Release], None]:
 
 
 def drop(kind: str, name: str) -> Spoil:
-    return lambda place: place.cluster.kubectl("delete", kind, name) and None
+    return lambda place: place.cluster.kubectl("delete", kind, name)
 
 
 def configmap_loses_key(name: str) -> Spoil:
     patch = json.dumps([{"op": "replace", "path": "/data", "value": {"other": "value"}}])
-    return lambda place: place.cluster.kubectl("patch", "configmap", name, "--type=json", f"--patch={patch}") and None
+    return lambda place: place.cluster.kubectl("patch", "configmap", name, "--type=json", f"--patch={patch}")
 
 
 def quota(name: str, pods: int) -> Spoil:
@@ -59,7 +60,7 @@ def account_vanishes(place: Place, release: Release) -> None:
 
 
 def label_namespace(label: str) -> Spoil:
-    return lambda place: place.cluster.kubectl("label", "namespace", place.cluster.namespace, label) and None
+    return lambda place: place.cluster.kubectl("label", "namespace", place.cluster.namespace, label)
 
 
 def registry_refuses(place: Place, release: Release) -> None:
@@ -109,7 +110,7 @@ def admission_rule(place: Place, _: Release) -> None:
         },
     }
     for kind in ("validatingadmissionpolicybinding", "validatingadmissionpolicy"):
-        place.at_end(lambda kind=kind: place.cluster.kubectl("delete", kind, name, check=False))
+        place.at_end(functools.partial(place.cluster.kubectl, "delete", kind, name, check=False))
     place.cluster.apply(policy, binding)
 
 

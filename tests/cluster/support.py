@@ -154,12 +154,14 @@ def answers(url: str) -> bool:
 
 
 @contextlib.contextmanager
-def load(url: str, rate: int = 200, keepalive: int = 0) -> Iterator[Load]:
+def load(url: str, rate: int = 200, keepalive: int = 0, patience_s: int = 5) -> Iterator[Load]:
     """Sends requests at a steady rate, whatever the service does, for as long as the block lasts. With `keepalive`
-    through a pool of that many connections, else a new connection for every request."""
+    through a pool of that many connections, else a new connection for every request. `patience_s`: a request without
+    an answer by then has failed."""
     result = Load()
     with tempfile.TemporaryFile("w+") as output:
         command = ["loadgen", "-url", url, "-rate", str(rate), "-duration", "0", "-keepalive", str(keepalive)]
+        command += ["-timeout", f"{patience_s}s"]
         sender = subprocess.Popen(command, stdout=output, text=True)
         try:
             yield result

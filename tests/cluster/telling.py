@@ -144,4 +144,4 @@ def _not_as_wanted(here: Place, release: Release) -> list[str]:
 
 
 def _version(pod: dict[str, Any]) -> str:
-    return next(one["value"] for one in pod["spec"]["containers"][0]["env"] if one["name"] == "VERSION")
+    return next(str(one["value"]) for one in pod["spec"]["containers"][0]["env"] if one["name"] == "VERSION")

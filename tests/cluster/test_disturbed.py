@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.cluster.footprint import differences, footprint
 from tests.cluster.killing import QUICK, Series
 from tests.cluster.place import ended as ended_command
 from tests.cluster.place import failed, load, place, told
@@ -103,6 +105,24 @@ def test_a_holder_that_was_frozen_writes_nothing_more(series: Series) -> None:
     assert series.problems(second, {series.number}) == []
 
 
+def test_the_first_machine_comes_back(series: Series) -> None:
+    """Killed on one machine, ended by another one that has gone live since: the first one's `resume` changes nothing."""
+    here = series.here
+    series.release("good")
+    here.run("deploy", "--yes", fault="kill:Deploy/judge:recorded#1")
+    newest = series.release("good")
+    result = here.deploy(home=Path(here.folder / "elsewhere"))
+    assert result["exit_code"] == 0, failed(result)
+    before = footprint(here.cluster)
+
+    back = here.run("resume", "--json")
+
+    assert back.returncode == 0, back.stderr
+    assert [one["status"] for one in json.loads(back.stdout)] == ["failed"]
+    assert differences(before, footprint(here.cluster)) == []
+    assert series.problems(newest, {series.number}) == []
+
+
 def _make_old(series: Series) -> None:
     """The lease ends as it does when its holder has not renewed it for so long; then nobody waits in this test."""
     old = {"spec": {"renewTime": "2020-01-01T00:00:00.000000Z"}}
@@ -149,5 +169,5 @@ def _ready_of(series: Series, version: str) -> int:
     )
 
 
-def _version(pod: dict[str, object]) -> str:
-    return next(one["value"] for one in pod["spec"]["containers"][0]["env"] if one["name"] == "VERSION")  # type: ignore[index]
+def _version(pod: dict[str, Any]) -> str:
+    return next(str(one["value"]) for one in pod["spec"]["containers"][0]["env"] if one["name"] == "VERSION")

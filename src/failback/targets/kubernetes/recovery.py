@@ -46,6 +46,7 @@ async def repair(site: Site, journal: Journal) -> list[str]:
     for unit, record in found:
         if record.execution in baked:
             await rollout.finish_unit(site, unit, journal, site.staged(record.revision))
+            await rollout.close_unit(site, unit, journal)
             said.append(f"{unit.told}: finished the rollout of {record.execution}, which had baked and was abandoned")
             continue
         for action in (

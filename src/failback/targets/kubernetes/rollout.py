@@ -97,9 +97,9 @@ async def launch(site: Site, staged: Staged, journal: Journal) -> None:
         record = record_of(live)
         if live is None or (record is not None and record.stable is None and record.execution == staged.execution):
             await _first(site, unit, staged, made, journal)
-        elif record is None:
-            raise ReleaseError(f"{unit.told} lost its rollout record: somebody removed its annotations.")
-        elif unit.kind == "Deployment":
+            continue
+        live, record = await under_way(site, unit, staged)
+        if unit.kind == "Deployment":
             await deployments.launch(site, unit, staged, record, journal)
         else:
             await one_by_one.launch(site, unit, staged, live, record, journal)
@@ -154,7 +154,7 @@ async def cut_over(site: Site, staged: Staged, journal: Journal) -> None:
     for name in {name for unit in staged.desired.units for name in unit.services}:
         await routes.restore(site, name, journal)  # copies of requests were for the dark alone
     for unit in staged.desired.units:
-        live, record = await _under_way(site, unit)
+        live, record = await under_way(site, unit, staged)
         if unit.kind == "Deployment":
             new = await names.hash_when_there(site, live)
             if record.way == rolling.DARK:
@@ -162,7 +162,7 @@ async def cut_over(site: Site, staged: Staged, journal: Journal) -> None:
         else:
             await one_by_one.serve_first(site, unit, staged, journal)
     for unit in staged.desired.units:
-        live, record = await _under_way(site, unit)
+        live, record = await under_way(site, unit, staged)
         if record.moment is Moment.DARK:
             await deployments.moved(site, unit, journal, moment=Moment.SWITCHED, switched_at=time.time())
         if unit.kind == "Deployment" and not await _a_share(site, unit, staged, live, record, journal):
@@ -213,7 +213,7 @@ def _copied(rules: routes.Rules, *, service: str, percent: float) -> list[dict[s
 async def extend(site: Site, staged: Staged, journal: Journal) -> None:
     """The rest of the users, where the cut-over gave the new revision a share of them. Raises ReleaseError."""
     for unit in staged.desired.units:
-        live, record = await _under_way(site, unit)
+        live, record = await under_way(site, unit, staged)
         if unit.kind == "Deployment" and record.way != rolling.DARK and record.stable is not None:
             await rolling.follow(site, unit, staged, record, journal)
         elif unit.kind == "Deployment" and site.settings.strategy == "weighted":
@@ -277,7 +277,9 @@ async def decide(site: Site, staged: Staged, journal: Journal) -> None:
     """Writes into every record that the rollout is to be finished, so that another machine does not undo a part."""
     for unit in staged.desired.units:
         _, record = await site.record(unit)
-        if record is not None and record.moment is not Moment.FINISHING:
+        if record is None or record.execution != staged.execution:
+            continue
+        if record.moment is not Moment.FINISHING:
             await deployments.moved(site, unit, journal, moment=Moment.FINISHING)
 
 
@@ -285,29 +287,37 @@ async def finish(site: Site, staged: Staged, journal: Journal) -> list[Action]:
     """Baked: the old pods leave while no endpoint names them; then everything is the user's own again."""
     actions: list[Action] = []
     await decide(site, staged, journal)
-    for unit in staged.desired.units:
-        # All of them first: from here on whoever finds any of them goes on to the end with all.
-        _, record = await site.record(unit)
-        if record is not None and record.moment is not Moment.FINISHING:
-            await deployments.moved(site, unit, journal, moment=Moment.FINISHING)
-    for unit in staged.desired.units:
+    units = [unit for unit in staged.desired.units if await _is_ours(site, unit, staged)]
+    for unit in units:
         actions += await finish_unit(site, unit, journal, staged, float(staged.checks.get("drain") or 0.0))
+    if not units:  # finished before this process was killed, or by somebody else: nothing may be written any more
+        site.forget_staged(staged.revision)
+        return actions
     for other in staged.desired.others:
         with journal.intent("object.apply", object=told(other)):
             await site.cluster.apply(other)
     if staged.desired.others:
         actions.append(Action(f"applied {', '.join(told(one) for one in staged.desired.others)}"))
+    # The records go last of all: while one is there, somebody comes who goes on to this end.
+    for unit in units:
+        actions += await close_unit(site, unit, journal)
     site.forget_staged(staged.revision)
     return actions
+
+
+async def _is_ours(site: Site, unit: Unit, staged: Staged) -> bool:
+    _, record = await site.record(unit)
+    return record is not None and record.execution == staged.execution
 
 
 async def finish_unit(
     site: Site, unit: Unit, journal: Journal, staged: Staged | None, drain_s: float = 0.0
 ) -> list[Action]:
-    """One workload. `staged` None: on another machine, where only the record tells what was under way."""
+    """One workload, but for its record. `staged` None: on another machine, where only the record tells what was under
+    way."""
     live, record = await site.record(unit)
     if live is None or record is None:
-        return []  # finished before this process was killed
+        return []
     if record.moment is not Moment.FINISHING:
         record = await deployments.moved(site, unit, journal, moment=Moment.FINISHING)
     actions: list[Action] = []
@@ -326,11 +336,18 @@ async def finish_unit(
     if staged is not None and not staged.direct:
         with journal.intent("objects.apply", workload=unit.told):
             await _apply(site, unit, staged, live)
+    return actions
+
+
+async def close_unit(site: Site, unit: Unit, journal: Journal) -> list[Action]:
+    """The end of a finished rollout: nothing of failback is left on the workload."""
+    _, record = await site.record(unit)
+    if record is None:
+        return []
     await configs.keep(site, record.execution)
     with journal.intent("record.remove", workload=unit.told):
         await deployments.close_record(site, unit, record.managers)
-    actions.append(Action(f"{unit.told}: the user's own fields and selectors are restored"))
-    return actions
+    return [Action(f"{unit.told}: the user's own fields and selectors are restored")]
 
 
 async def _apply(site: Site, unit: Unit, staged: Staged, live: Object) -> None:
@@ -352,8 +369,15 @@ async def _shows_unready(site: Site, unit: Unit) -> bool:
     return False
 
 
-async def _under_way(site: Site, unit: Unit) -> tuple[Object, Record]:
+async def under_way(site: Site, unit: Unit, staged: Staged) -> tuple[Object, Record]:
+    """The workload and the record of this very rollout on it. Raises ReleaseError."""
     live, record = await site.record(unit)
     if live is None or record is None:
-        raise ReleaseError(f"{unit.told} has no rollout under way: it was deleted, or its record was removed.")
+        raise ReleaseError(
+            f"{unit.told} has no rollout under way any more: it was deleted, or another machine ended the rollout."
+        )
+    if record.execution != staged.execution:
+        raise ReleaseError(
+            f"{unit.told} has the rollout of another execution under way ({record.execution}), which ended this one."
+        )
     return live, record

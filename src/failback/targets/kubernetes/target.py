@@ -131,6 +131,8 @@ class KubernetesTarget:
     async def watch(self, revision: Revision) -> AsyncIterator[View]:
         staged = self._site.need_staged(revision.id)
         self._units = staged.desired.units
+        for unit in staged.desired.units:
+            await rollout.under_way(self._site, unit, staged)
         records = await self._records()
         launched = min((record.launched_at for record in records.values()), default=staged.created_at)
         switched = [record.switched_at for record in records.values()]

@@ -106,7 +106,7 @@ def test_a_holder_that_was_frozen_writes_nothing_more(series: Series) -> None:
 
 
 def test_the_first_machine_comes_back(series: Series) -> None:
-    """Killed on one machine, ended by another one that has gone live since: the first one's `resume` changes nothing."""
+    """Killed here, ended on another machine that has gone live since: the `resume` here changes nothing."""
     here = series.here
     series.release("good")
     here.run("deploy", "--yes", fault="kill:Deploy/judge:recorded#1")

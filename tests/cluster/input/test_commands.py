@@ -177,3 +177,27 @@ def test_it_is_a_plugin_of_kubectl(cluster, tmp_path):
     )
 
     assert done.stdout.startswith("failback "), done.stderr
+
+
+def test_the_users_own_tool_works_on_after_a_deployment(cluster, tmp_path):
+    """`helm upgrade` and `kubectl apply --server-side` are refused where a field that they change is another's: that
+    holds for the objects beside the pods as well."""
+    settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}}
+
+    def by_the_team(colour: str) -> None:
+        text = yaml.safe_dump_all([*app(env={"COLOUR": colour}), {**settings, "data": {"COLOUR": colour}}])
+        cluster.kubectl("apply", "--server-side", "--field-manager=team", "--filename=-", text=text)
+
+    by_the_team("blue")
+    cluster.rolled_out()
+    text = yaml.safe_dump_all([*app(env={"COLOUR": "green"}), {**settings, "data": {"COLOUR": "green"}}])
+    (tmp_path / "app.yaml").write_text(text)
+    write_plan(tmp_path, cluster, manifests=["app.yaml"])
+
+    done = failback(tmp_path, "deploy", "--yes")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert cluster.get("configmap", "settings")["data"] == {"COLOUR": "green"}
+    by_the_team("red")
+    assert cluster.get("configmap", "settings")["data"] == {"COLOUR": "red"}
+    cluster.rolled_out()

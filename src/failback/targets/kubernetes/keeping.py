@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import yaml
 
@@ -18,10 +19,12 @@ from failback.model.snapshot import SnapshotContent
 from failback.targets.kubernetes import backed_up
 from failback.targets.kubernetes.backed_up import Belongings
 from failback.targets.kubernetes.cleaning import as_manifest
+from failback.targets.kubernetes.cluster import MANAGER
 from failback.targets.kubernetes.desired import Unit
 from failback.targets.kubernetes.kinds import Object, told
 from failback.targets.kubernetes.record import PREFIX
 from failback.targets.kubernetes.restoring import as_it_was, objects_of, restore, scaled_by_autoscalers
+from failback.targets.kubernetes.secret_values import secret_values
 from failback.targets.kubernetes.site import Site
 
 IMAGES = f"{PREFIX}/images"  # the annotation of a workload in a snapshot: what ran, by digest
@@ -31,6 +34,7 @@ _NOTHING = "# nothing ran before\n"
 async def snapshot(site: Site, units: Sequence[Unit]) -> SnapshotContent:
     """What runs now, and all that it needs of its namespace."""
     found = await backed_up.collect(site, units)
+    site.redactor.add(secret_values(found.configs))
     if not found.workloads:
         return SnapshotContent(
             service=site.service,
@@ -47,7 +51,9 @@ async def snapshot(site: Site, units: Sequence[Unit]) -> SnapshotContent:
             "k8s": _yaml([*_with_digests(found), *(as_manifest(one) for one in found.others)]),
             "service": _yaml([as_manifest(one) for one in found.services]),
             "configs": json.dumps(
-                {"namespace": site.cluster.namespace, **_configs(found)}, indent=1, ensure_ascii=False
+                {"namespace": site.cluster.namespace, **_configs(found), "managers": _managers(found)},
+                indent=1,
+                ensure_ascii=False,
             ),
         },
         items=tuple(found.items()),
@@ -59,6 +65,20 @@ def _configs(found: Belongings) -> dict[str, dict[str, Object]]:
         key: {one["metadata"]["name"]: as_manifest(one) for one in found.configs if one["kind"] == kind}
         for key, kind in (("configmaps", "ConfigMap"), ("secrets", "Secret"))
     }
+
+
+def _managers(found: Belongings) -> dict[str, list[Any]]:
+    """Who owned which field; no manifest can hold it, and a restore gives it back."""
+    objects = (*found.workloads, *found.services, *found.configs, *found.others)
+    kept = {
+        told(one): [
+            entry
+            for entry in one["metadata"].get("managedFields") or ()
+            if entry.get("manager") != MANAGER and not entry.get("subresource")
+        ]
+        for one in objects
+    }
+    return {name: entries for name, entries in kept.items() if entries}
 
 
 def _with_digests(found: Belongings) -> Iterator[Object]:

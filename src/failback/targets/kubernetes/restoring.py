@@ -16,13 +16,15 @@ import yaml
 from failback.model.errors import ReleaseError
 from failback.model.snapshot import SnapshotContent
 from failback.targets.base import Action, Journal
-from failback.targets.kubernetes import restoring_dark, settling
+from failback.targets.kubernetes import restoring_dark, routing, settling
 from failback.targets.kubernetes.cleaning import as_manifest
 from failback.targets.kubernetes.cluster import Patch
 from failback.targets.kubernetes.desired import Unit, selects
 from failback.targets.kubernetes.kinds import WORKLOADS, Object, labels_of, told
 from failback.targets.kubernetes.record import FENCE, annotate, record_of, set_field
 from failback.targets.kubernetes.site import Site
+
+Owners = Mapping[str, Sequence[Any]]  # "Deployment/web" -> metadata.managedFields as they were
 
 RESTORED_S_MAX = 120.0
 _ORDER = ("Namespace", "ServiceAccount", "ConfigMap", "Secret", "Service")
@@ -54,6 +56,7 @@ async def restore(site: Site, content: SnapshotContent, files: Mapping[str, str]
         return [Action("the snapshot is of a service that had no release yet: `failback down` brings that state")]
     await site.lease.hold()
     objects = objects_of(content)
+    owners: Owners = json.loads(content.documents["configs"]).get("managers") or {}
     scaled = scaled_by_autoscalers(objects)
     workloads = [one for one in objects if one["kind"] in WORKLOADS]
     for one in workloads:
@@ -61,7 +64,7 @@ async def restore(site: Site, content: SnapshotContent, files: Mapping[str, str]
             raise ReleaseError(f"{told(one)} has a rollout under way. `failback resume` ends it; then restore again.")
     # What the pods need comes first; then the pods, in the dark where something runs; then all that is about them.
     first = [one for one in objects if one["kind"] not in (*WORKLOADS, "Service")]
-    made = await _write(site, first, scaled, journal)
+    made = await _write(site, first, scaled, owners, journal)
     lives = {told(one): await site.cluster.get(one["kind"], one["metadata"]["name"]) for one in workloads}
     dark = [one for one in workloads if restoring_dark.can_be_dark(site, one, lives[told(one)])]
     actions: list[Action] = []
@@ -71,7 +74,7 @@ async def restore(site: Site, content: SnapshotContent, files: Mapping[str, str]
         if any(action.ok is False for action in actions):
             return actions
         made += [told(one) for one in dark]
-    made += await _write(site, [one for one in objects if one not in first], scaled, journal)
+    made += await _write(site, [one for one in objects if one not in first], scaled, owners, journal)
     site.remember(tuple(_unit(one, objects) for one in workloads))
     settled = await asyncio.gather(
         *(settling.until_settled(site, one["kind"], one["metadata"]["name"], RESTORED_S_MAX) for one in workloads)
@@ -80,13 +83,19 @@ async def restore(site: Site, content: SnapshotContent, files: Mapping[str, str]
     return [Action(what), *actions, *settled]
 
 
-async def _write(site: Site, objects: Sequence[Object], scaled: frozenset[str], journal: Journal) -> list[str]:
-    """What had to be written, by name."""
+async def _write(
+    site: Site, objects: Sequence[Object], scaled: frozenset[str], owners: Owners, journal: Journal
+) -> list[str]:
+    """What had to be written, by name. Who owned a field owns it again, so that the user's own tools work on."""
     made: list[str] = []
     for one in objects:
         with journal.intent("object.restore", object=told(one)):
-            if await _restored(site, one, scaled):
+            live = await site.cluster.get(one["kind"], one["metadata"]["name"])
+            if await _restored(site, one, live, scaled):
                 made.append(told(one))
+                before = (live or {}).get("metadata", {}).get("managedFields") or owners.get(told(one)) or ()
+                if before:
+                    await routing.hand_back(site, one, before)
     return made
 
 
@@ -128,10 +137,9 @@ def differs(obj: Object, live: Mapping[str, Any], scaled: frozenset[str]) -> boo
     return any(wanted.get(key) != now.get(key) for key in {*wanted, *now} - {"metadata"})
 
 
-async def _restored(site: Site, obj: Object, scaled: frozenset[str]) -> bool:
+async def _restored(site: Site, obj: Object, live: Object | None, scaled: frozenset[str]) -> bool:
     """Whether something had to be written."""
     kind, name = obj["kind"], obj["metadata"]["name"]
-    live = await site.cluster.get(kind, name)
     if live is None:
         await site.cluster.create(obj)
         return True

@@ -20,7 +20,8 @@ from failback.targets.kubernetes.names import POD_HASH
 from failback.targets.kubernetes.settling import unsettled
 from failback.targets.kubernetes.site import Site, Staged
 
-_CHECKS = {"drain": 1.0}
+# Nodes take a second to learn of the switch (kube-proxy writes its rules at most once a second), a busy one two.
+_CHECKS = {"drain": 2.0}
 
 
 def can_be_dark(site: Site, wanted: Object, live: Object | None) -> bool:

@@ -25,7 +25,7 @@ from failback.targets.kubernetes import (
     routing,
 )
 from failback.targets.kubernetes.desired import Desired, Unit
-from failback.targets.kubernetes.kinds import Object, annotations_of, labels_of, told
+from failback.targets.kubernetes.kinds import KINDS, Object, annotations_of, labels_of, told
 from failback.targets.kubernetes.record import (
     EXECUTION,
     RECORD,
@@ -295,7 +295,7 @@ async def finish(site: Site, staged: Staged, journal: Journal) -> list[Action]:
         return actions
     for other in staged.desired.others:
         with journal.intent("object.apply", object=told(other)):
-            await site.cluster.apply(other)
+            await _apply_other(site, other)
     if staged.desired.others:
         actions.append(Action(f"applied {', '.join(told(one) for one in staged.desired.others)}"))
     # The records go last of all: while one is there, somebody comes who goes on to this end.
@@ -358,6 +358,18 @@ async def _apply(site: Site, unit: Unit, staged: Staged, live: Object) -> None:
         if wanted is not None:
             before = ((await site.cluster.get("Service", name)) or {}).get("metadata", {}).get("managedFields") or ()
             await routing.hand_back(site, await site.cluster.apply(wanted), before)
+
+
+async def _apply_other(site: Site, wanted: Object) -> None:
+    """What belongs to the release beside its pods. What another tool had applied stays that tool's: otherwise its own
+    next change of a field that differs now would be refused."""
+    known = KINDS.get(wanted["kind"])
+    live = None
+    if known is not None and known.api_version == wanted["apiVersion"]:
+        live = await site.cluster.get(wanted["kind"], wanted["metadata"]["name"])
+    applied = await site.cluster.apply(wanted)
+    if live is not None:
+        await routing.hand_back(site, applied, live["metadata"].get("managedFields") or ())
 
 
 async def _shows_unready(site: Site, unit: Unit) -> bool:

@@ -19,6 +19,7 @@ from failback.targets.kubernetes.desired import Desired, Unit
 from failback.targets.kubernetes.kinds import Object, told
 from failback.targets.kubernetes.lease import ClusterLease
 from failback.targets.kubernetes.record import Record, fence, fence_of, record_of
+from failback.targets.kubernetes.secret_values import secret_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,9 @@ class Site:
         shape = json.loads(pyrage.decrypt(path.read_bytes(), [self._identity()]))
         desired = shape.pop("desired")
         units = tuple(Unit(one["kind"], one["name"], tuple(one["services"])) for one in desired.pop("units"))
-        return Staged(desired=Desired(units=units, **{key: tuple(value) for key, value in desired.items()}), **shape)
+        wanted = Desired(units=units, **{key: tuple(value) for key, value in desired.items()})
+        self.redactor.add(secret_values(wanted.everything()))
+        return Staged(desired=wanted, **shape)
 
     def need_staged(self, revision: str) -> Staged:
         found = self.staged(revision)

@@ -70,6 +70,21 @@ async def test_no_secret_is_kept(rig: Rig) -> None:
     assert "aHVudGVyMi1zZWNyZXQ" not in text, "nor as base64"
 
 
+async def test_the_end_of_a_long_log_is_what_is_kept(rig: Rig) -> None:
+    """Three megabytes of long lines, and then why it ended."""
+    script = (
+        "import sys\nfor n in range(1000): print(n, 'x' * 3000)\nsys.exit('ModuleNotFoundError: No module named shop')"
+    )
+    loud = container(image="failback/python:1", command=["python3", "-c", script])
+
+    verdict = await rig.judge(pod(loud))
+
+    kept = await evidence(rig.site, [rig.judged()])
+    assert "No module named shop" in " ".join(verdict.evidence), verdict
+    assert any("No module named shop" in pair.current + pair.previous for pair in kept.logs.values())
+    assert all(len(pair.current) <= 65536 for pair in kept.logs.values())
+
+
 async def test_what_cannot_be_read_is_left_out(rig: Rig) -> None:
     """A workload that is gone: the way back does not depend on its evidence."""
     rig.hash = "gone"

@@ -26,7 +26,7 @@ from failback.drill.running_load import RunningLoad
 from failback.executor.free_ports import free_port
 
 HERE = Path(__file__).resolve().parent
-RATE_PER_S = 50.0
+RATE_PER_S = 20.0
 COPIED = shutil.ignore_patterns(".tools", "lib", "data", "__pycache__", Path(__file__).name)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from flask import Flask, Response, jsonify, request
@@ -19,10 +20,11 @@ def create_app(data: Path | None = None) -> Flask:
     release = (Path(__file__).parent / "RELEASE").read_text(encoding="utf-8").strip()
     app = Flask(__name__)
 
-    def database() -> sqlite3.Connection:
-        connection = sqlite3.connect(folder / "notes.sqlite", timeout=5)
+    def database() -> closing[sqlite3.Connection]:
+        return closing(sqlite3.connect(folder / "notes.sqlite", timeout=5, isolation_level=None))
+
+    with database() as connection:
         connection.execute("create table if not exists note (id integer primary key, text text not null)")
-        return connection
 
     @app.get("/")
     def newest() -> Response:

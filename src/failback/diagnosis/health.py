@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from failback.diagnosis.asked import answers
 from failback.diagnosis.kube import condition, container_states, event_warnings, killed_by_probe, text
 from failback.diagnosis.scene import Scene
@@ -13,6 +15,11 @@ _HARMLESS_EVENTS = frozenset(
 )  # fmt: skip
 
 
+_NEVER_THERE = re.compile(
+    r"^/(?:favicon\.ico|robots\.txt|wp-|\.env|\.git|apple-touch|sitemap\.xml|phpmyadmin)", re.IGNORECASE
+)
+
+
 def is_healthy(scene: Scene) -> bool:
     """True when there is a sign of health and none of failure; an empty evidence of a failed step is not healthy."""
     evidence = scene.evidence
@@ -20,7 +27,7 @@ def is_healthy(scene: Scene) -> bool:
         return False
     if evidence.failed_step is None:
         return True
-    if any(answer.good for answer in answers(scene)):
+    if any(answer.good for answer in answers(scene)) or _says_it_works(scene):
         return True
     if _ended_in_error(scene):
         return False
@@ -46,6 +53,24 @@ def _failed(scene: Scene) -> bool:
         or any("probe errored" in text(event, "message") for event in evidence.events)
         or any(text(event, "reason") not in _HARMLESS_EVENTS and text(event, "involvedObject", "kind") in ("ReplicaSet", "Job", "Node", "PersistentVolumeClaim") for event in event_warnings(evidence.events))
     )  # fmt: skip
+
+
+_WORKS = re.compile(
+    r"^\s*(?:ok|OK|PONG|healthy|ready|SERVING|pass(?:ed)?|PASS(?:ED)?|success(?:ful)?|up|active|running|\{[^\n]{0,200}\"(?:ok|healthy|up|UP|pass)\"[^\n]{0,200}\})\s*$"
+    r"|accepting connections|status: SERVING|active \(running\)|\b0 (?:failed|errors|failures)\b|\b(?:all|\d+) (?:checks|tests|requests|probes) (?:passed|ok|succeeded)",
+    re.MULTILINE,
+)
+_WORKS_NOT = re.compile(
+    r"fail|error|refused|timed? ?out|denied|unhealthy|not ready|no such|cannot|unable|exception|not found|killed",
+    re.IGNORECASE,
+)
+
+
+def _says_it_works(scene: Scene) -> bool:
+    """What the step printed ends with a word of success, and none of failure."""
+    text_ = "\n".join(scene.step.lines[-6:]) if scene.step else ""
+    cleaned = re.sub(r"\b0 (?:failed|errors|failures)\b", "", text_)
+    return _WORKS.search(text_) is not None and _WORKS_NOT.search(cleaned) is None and not _ended_in_error(scene)
 
 
 def _answers_failed(good: list[bool]) -> bool:

@@ -17,8 +17,10 @@ CHANGED_BONUS = 0.05  # the release changed what the hypothesis speaks of
 FATAL_BONUS = 0.03  # stands in the last trace of a process that died
 STATED_BONUS = 0.02
 BLOCK_GAP_LINES = 4
-RIVAL_MARGIN = 0.06
+RIVAL_MARGIN = 0.1
 RIVAL_COST = 0.08  # another type is nearly as likely
+ALONE_COST = 0.05  # nothing else speaks for it: no other rule, no change of this release, no word of the infrastructure
+SUPPORT_MIN = 0.5
 
 
 def ranked(found: list[Hypothesis], scene: Scene) -> list[tuple[Hypothesis, float]]:
@@ -26,12 +28,24 @@ def ranked(found: list[Hypothesis], scene: Scene) -> list[tuple[Hypothesis, floa
     scored = [(hypothesis, _score(hypothesis, scene)) for hypothesis in found]
     order = {id(document): number for number, document in enumerate(scene.documents)}
     scored.sort(key=lambda pair: (-round(pair[1], 3), order.get(id(pair[0].document), -1), pair[0].index, pair[0].rule))
-    if len(scored) > 1:
-        best, top = scored[0]
-        rival = next((score for other, score in scored[1:] if other.type != best.type), 0.0)
-        if top - rival < RIVAL_MARGIN and not best.stated:
-            scored[0] = (best, max(top - RIVAL_COST, 0.05))
+    if scored:
+        scored[0] = (scored[0][0], _calibrated(scored, scene))
     return [(hypothesis, round(min(score, CONFIDENCE_MAX), 3)) for hypothesis, score in scored]
+
+
+def _calibrated(scored: list[tuple[Hypothesis, float]], scene: Scene) -> float:
+    """How sure to be of the best one: less when it stands alone, or when another type is nearly as likely."""
+    best, top = scored[0]
+    others = [(other, score) for other, score in scored[1:] if other.rule != best.rule]
+    rival = max((score for other, score in others if other.type != best.type), default=0.0)
+    if best.stated:
+        return top
+    supported = any(other.type == best.type and score >= SUPPORT_MIN for other, score in others)
+    if not supported and not any(_changed(name, scene) for name in best.names):
+        top -= ALONE_COST
+    if scored[0][1] - rival < RIVAL_MARGIN:
+        top -= RIVAL_COST
+    return max(top, 0.05)
 
 
 def _score(hypothesis: Hypothesis, scene: Scene) -> float:

@@ -280,7 +280,7 @@ def _at_frame(text: str) -> tuple[Frame, str]:
     node = _AT_NODE.match(text)
     if node and ("/" in node.group(2) or node.group(2).startswith(("node:", "file:")) or node.group(2).endswith((".js", ".ts", ".mjs", ".cjs", ".tsx", ".jsx"))):  # fmt: skip
         return _file_frame(node.group(2), node.group(3), node.group(1) or ""), "node"
-    java = _AT_JAVA.match(text)
+    java = _AT_JAVA.match(text) if ":line " not in text else None
     if java:
         symbol = java.group(1).rsplit("/", 1)[-1]
         own = is_own_java(symbol) and java.group(2) not in ("Native Method", "Unknown Source")

@@ -29,7 +29,7 @@ def classify_pull(message: str) -> FailureType | None:
     if re.search(r"toomanyrequests|too many requests|rate limit|\b429\b", message, re.IGNORECASE):
         return FailureType.IMAGE_REGISTRY_UNAVAILABLE
     if re.search(
-        r"failed to authorize|unexpected status[^\n]*50\d|dial tcp|lookup |x509|tls", message, re.IGNORECASE
+        r"failed to authorize|unexpected status[^\n]*: 50\d\b|dial tcp|lookup |x509|tls", message, re.IGNORECASE
     ) and not re.search(r"\b40[13]\b|denied", message):
         return FailureType.IMAGE_REGISTRY_UNAVAILABLE
     if re.search(r"not found|manifest unknown|MANIFEST_UNKNOWN|name unknown|NAME_UNKNOWN", message) and not re.search(

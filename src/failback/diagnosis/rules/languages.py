@@ -182,7 +182,7 @@ def ruby_exception(scene: Scene, document: Document, trace: Trace, root: Raised)
 
 @line_rule(
     "php-fatal",
-    'fatal error:|parse error:|class "|call to undefined|failed opening required|require an extension|requires ext-|requires php',
+    'fatal error:|parse error:|class "|call to undefined|failed opening required|composer dependencies require|require an extension|requires ext-|requires php',
     r"(?P<kind>Fatal|Parse) error: +(?:Uncaught )?(?P<what>.+?) in (?P<file>/?[\w./-]+\.php)(?: on line |:)(?P<line>\d+)|Your Composer dependencies require (?:a PHP version \"(?P<php>[^\"]+)\"|the following PHP extensions to be installed: (?P<ext>.+))",
     source="the Zend engine; Composer's platform check",
 )

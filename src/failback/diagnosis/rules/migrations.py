@@ -83,8 +83,8 @@ def database_missing(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "migration-history",
-    "can't locate revision|is not present|multiple head|checksum mismatch|failed migration|nodenotfounderror|inconsistentmigrationhistory|dirty database|validate failed|target database is not up to date|p3009|p3018|p3005|migration failed|error applying migration|failed to apply|migrationerror|migrate: |migrations failed|conflicting migrations|migrations have failed|detected failed migration|error running migration|liquibase|irreversible|rake aborted",
-    r"Revision (?P<ref>\S+) referenced from [^\n]* is not present|Can't locate revision identified by '(?P<rev>[^']+)'|Multiple head revisions|[Cc]hecksum mismatch for migration version (?P<fly>\S+)|NodeNotFoundError: Migration (?P<dj>\S+)|InconsistentMigrationHistory|Dirty database version (?P<dirty>\d+)|FlywayValidateException|Validate failed|Target database is not up to date|P30(?:09|18|05)|[Mm]igration [`'\"]?(?P<m>[\w.-]+)[`'\"]? (?:failed|could not)|[Mm]igrations? (?:failed|error)|Error applying migration (?P<ap>\S+)|[Ff]ailed migration to version (?P<fv>[\w.]+)|Conflicting migrations|MigrationError|Validation Failed:.*change sets? check sum|LiquibaseException|Failed to apply (?:migration )?(?P<fa>\S+)|StandardError: An error has occurred, (?:this and )?all later migrations canceled",
+    "can't locate revision|is not present|multiple head|checksum mismatch|failed migration|flyway|nodenotfounderror|inconsistentmigrationhistory|dirty database|validate failed|target database is not up to date|p3009|p3018|p3005|migration failed|error applying migration|failed to apply|migrationerror|migrate: |migrations failed|conflicting migrations|migrations have failed|detected failed migration|error running migration|liquibase|irreversible|rake aborted",
+    r"Revision (?P<ref>\S+) referenced from [^\n]* is not present|Can't locate revision identified by '(?P<rev>[^']+)'|Multiple head revisions|[Cc]hecksum mismatch for migration version (?P<fly>\S+)|NodeNotFoundError: Migration (?P<dj>\S+)|InconsistentMigrationHistory|Dirty database version (?P<dirty>\d+)|Flyway\w*Exception|Validate failed|Target database is not up to date|P30(?:09|18|05)|[Mm]igration [`'\"]?(?P<m>[\w.-]+)[`'\"]? (?:failed|could not)|[Mm]igrations? (?:failed|error)|Error applying migration (?P<ap>\S+)|[Ff]ailed migration to version (?P<fv>[\w.]+)|Conflicting migrations|MigrationError|Validation Failed:.*change sets? check sum|LiquibaseException|Failed to apply (?:migration )?(?P<fa>\S+)|StandardError: An error has occurred, (?:this and )?all later migrations canceled",
     source="alembic, Django, Flyway, Liquibase, Prisma, golang-migrate, Rails",
 )
 def history(hit: Hit) -> Hypothesis | None:
@@ -141,7 +141,9 @@ def history(hit: Hit) -> Hypothesis | None:
 def constraint(hit: Hit) -> Hypothesis | None:
     """A migration's statement that the data or the schema does not allow."""
     around = hit.document.lower[:300_000]
-    if not re.search(r"migrat|alembic|flyway|liquibase|alter table|create (?:table|index|unique)|upgrade", around):
+    if not re.search(
+        r"migrat|applying \w+\.\d{4}|alembic|flyway|liquibase|alter table|create (?:table|index|unique)|upgrade", around
+    ):
         return None
     name = next((v for v in hit.match.groupdict().values() if v), "")
     _, command = _tool(hit)
@@ -195,7 +197,7 @@ def _reason(hit: Hit) -> str:
         *range(hit.index - 1, max(hit.index - 8, -1), -1),
     ):
         match = re.search(
-            r"((?:ERROR|Error|Reason|Message|DETAIL|SQLSTATE|PG::\w+|Caused by|Migration checksum|-> |Detected)[:\s].{5,200})",
+            r"((?:ERROR|[Ee]rror|Reason|Message|DETAIL|SQLSTATE|PG::\w+|Caused by|Migration checksum|-> |Detected)[:\s].{5,200})",
             hit.document.lines[index],
         )
         if match and match.group(1)[:60] not in hit.line:

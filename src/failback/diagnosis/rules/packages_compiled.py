@@ -13,7 +13,7 @@ _RESOLUTION = FailureType.DEPENDENCY_RESOLUTION
 
 @line_rule(
     "maven-artifact",
-    "could not find artifact|could not resolve dependencies|could not transfer|failure to find|plugin|non-resolvable",
+    "could not find artifact|could not find |could not resolve dependencies|could not transfer|failure to find|plugin|non-resolvable",
     r"Could not find artifact (?P<a>[\w.:-]+)(?: in (?P<repo>\S+))?|Failure to find (?P<b>[\w.:-]+)|The following artifacts could not be resolved: (?P<c>[\w.:-]+)|Could not transfer artifact (?P<d>[\w.:-]+) from/to (?P<drepo>.+?):|Plugin (?P<e>[\w.:-]+) or one of its dependencies could not be resolved|Non-resolvable parent POM[^:]*: .*?(?P<f>[\w.-]+:[\w.-]+:\S+)|Could not find (?P<g>[\w.-]+:[\w.-]+:[\w.+-]+)\.|Could not resolve (?P<h>[\w.-]+:[\w.-]+:[\w.+-]+)\.?",
     source="Maven's and Gradle's resolvers",
 )

@@ -54,12 +54,20 @@ def bundler(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "composer",
-    "your requirements could not be resolved|could not find a matching version|could not find package|requires php|problem 1|lock file is not up to date",
-    r"Your requirements could not be resolved|could not be found in any version|Could not find (?:a matching version of )?package (?P<a>\S+)|requires php (?P<php>\S+)|lock file is not up to date|ext-(?P<ext>\w+) \S* ?-> it is missing",
+    "your requirements could not be resolved|could not find a matching version|could not find package|requires php|problem 1|lock file is not up to date|compatible set of packages|the lock is outdated|hex dependency",
+    r"(?P<stale>lock file does not contain a compatible set of packages|\(Mix\) The lock is outdated[^\n]*)|Your requirements could not be resolved|could not be found in any version|Could not find (?:a matching version of )?package (?P<a>\S+)|requires php (?P<php>\S+)|lock file is not up to date|ext-(?P<ext>\w+) \S* ?-> it is missing",
     source="Composer's solver",
 )
 def composer(hit: Hit) -> Hypothesis | None:
     """Composer: what its Problem list says."""
+    if hit.get("stale"):
+        return Hypothesis(
+            _RESOLUTION,
+            f"The lock file does not fit the dependencies that are declared: {hit.line}",
+            0.92,
+            (high("Update and commit the lock file", "Run composer update (mix deps.get) and commit composer.lock (mix.lock)", "composer update && git add composer.lock"),),
+            names=("composer.lock", "mix.lock"),
+        )  # fmt: skip
     block = hit.document.window(hit.index, 1, 14)
     problem = re.search(r"- (Root composer\.json requires [^\n]+|[\w./-]+ [^\n]*requires [^\n]+)", block)
     said = quoted(problem.group(1) if problem else hit.line, 300)

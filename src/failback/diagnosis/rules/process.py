@@ -33,6 +33,8 @@ _SIGNALS = {
 )
 def shared_library(hit: Hit) -> Hypothesis | None:
     """A shared object is not installed in the image."""
+    if "wrong ELF class" in hit.line or "invalid ELF header" in hit.line:
+        return None
     lib = (hit.get("lib") or hit.get("lib2")).rsplit("/", 1)[-1]
     stem = lib.split(".so")[0]
     package = SYSTEM_PACKAGES.get(lib, "") or next(

@@ -95,6 +95,11 @@ COMMON_WORDS = frozenset(
 def variable(hit: Hit) -> Hypothesis | None:
     """An environment variable is needed and absent."""
     line = hit.line
+    if re.search(
+        r"invalid value|must be (?:one of|an? (?!set|provided)|between|in )|is not (?:a valid|one of)|expected .{1,30}, (?:got|received)",
+        line,
+    ):
+        return None
     name = variable_in(hit.document.window(hit.index, 0, 1)) if "env" in line.lower() else variable_in(line)
     if not name and hit.trace:
         frame = hit.trace.own_frame()
@@ -222,7 +227,8 @@ def _with_next(hit: Hit) -> str:
 
 def _file_of(hit: Hit, around: str) -> str:
     match = re.search(
-        r"[\"'`(\s:]((?:[\w.@/~-]*/)?[\w.@-]+\.(?:json5?|ya?ml|toml|ini|cfg|conf|properties|xml|env))\b", " " + around
+        r"[\"'`(\s:](?!(?:org|com|java|io|net)\.)((?:[\w.@/~-]*/)?[\w.@-]+\.(?:json5?|ya?ml|toml|ini|cfg|conf|properties|xml|env))\b",
+        " " + around,
     )
     if match:
         return match.group(1)

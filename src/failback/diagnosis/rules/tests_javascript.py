@@ -107,6 +107,8 @@ def mocha(hit: Hit) -> Hypothesis | None:
         "",
     )
     name = " ".join(names)
+    if not name and not said:
+        return None
     return Hypothesis(
         FailureType.TEST_FAILURE,
         f'Test "{quoted(name, 160)}"{f" in {place}" if place else ""} fails: {quoted(said)}',

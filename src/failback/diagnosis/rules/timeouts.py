@@ -19,6 +19,10 @@ _ENDED = re.compile(
     r"^timeout: sending signal|terminated by timeout|execution took longer than|exceeded the maximum execution time|maximum execution time|timed out after|time ?limit|timeout exceeded|deadline exceeded|Terminated$",
     re.IGNORECASE,
 )
+_CI_LIMIT = re.compile(
+    r"exceeded the maximum execution time|execution took longer than|step (?:has )?timed out|job (?:has )?timed out|Build timed out|No output has been received in the last",
+    re.IGNORECASE,
+)
 _GO_TEST = re.compile(r"panic: test timed out after (\S+)")
 _OWN = re.compile(r"^\s+\S*?([\w./-]+_test\.go|[\w./-]+\.go):(\d+)")
 
@@ -28,12 +32,12 @@ def step_timeout(scene: Scene) -> Iterable[Hypothesis]:
     """A step that was ended for its time: the last thing it printed says where it hung."""
     document = scene.step
     late = scene.evidence.timed_out_after_s
-    if late is None and scene.evidence.exit_code != 124:
+    if late is None and scene.evidence.exit_code != 124 and not (document and _CI_LIMIT.search(document.text[-4_000:])):
         return
     if scene.step_type == "deploy" and late is not None and scene.logs:
         return
     text = document.text[-20_000:] if document else ""
-    limit = f" after {late:g} s" if late is not None else " (exit code 124)"
+    limit = f" after {late:g} s" if late is not None else " (exit code 124)" if scene.evidence.exit_code == 124 else ""
     handle = _OPEN_HANDLES.search(text)
     if document is not None and handle:
         index = document.index_at(max(len(document.text) - len(text), 0) + handle.start())

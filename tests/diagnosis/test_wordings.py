@@ -798,6 +798,77 @@ SAID = [
         "app.rb:3:in `total': undefined method `price' for nil:NilClass (NoMethodError)\n\tfrom app.rb:9:in `<main>'",
     ),
     ("deploy", "code_error", "", "Segmentation fault (core dumped)"),
+    ")[0])
+    T=[
+    # invalid configuration
+    ("deploy","invalid_configuration","MAX_CONN","Traceback (most recent call last):\n  File \"/app/settings.py\", line 7, in <module>\n    MAX_CONN = int(os.environ[\"MAX_CONN\"])\nValueError: invalid literal for int() with base 10: 'ten'"),
+    ("deploy","invalid_configuration","config/app.yml","Error: /app/config/app.yml: yaml: line 12: did not find expected key"),
+    ("deploy","invalid_configuration","logback.xml","ERROR in ch.qos.logback.core.joran.spi.Interpreter@24:60 - no applicable action for [appender-reff]\njava.lang.IllegalStateException: Logback configuration error detected: logback.xml"),
+    ("deploy","invalid_configuration","server.xml","org.xml.sax.SAXParseException; systemId: file:/app/conf/server.xml; lineNumber: 12; columnNumber: 5; The element type \"Connector\" must be terminated by the matching end-tag \"</Connector>\"."),
+    ("deploy","invalid_configuration","application.yml","Caused by: org.yaml.snakeyaml.scanner.ScannerException: while scanning for the next token\nfound character '\\t(TAB)' that cannot start any token. (Do not use \\t(TAB) for indentation)\n in 'reader', line 4, column 1:\nin application.yml"),
+    ("deploy","invalid_configuration","","Invalid configuration for environment variable PORT: expected number, got \"abc\""),
+    ("deploy","invalid_configuration","cron","ValueError: Wrong number of fields; got 4, expected 5 in cron expression '* * * *'"),
+    ("deploy","invalid_configuration","regex","error: invalid regex in config routes[2].match: error parsing regexp: missing closing ): `^/api/(v1`"),
+    ("deploy","invalid_configuration","","Error: Cannot parse DATABASE_URL: invalid port number in \"postgres://u:p@db:54x2/a\""),
+    ("deploy","invalid_configuration","","config.ru:3: Rack::Builder error: RACK_ENV has invalid value 'prod'"),
+    ("deploy","invalid_configuration","SMTP","nodemailer: Error: Invalid configuration: secure must be a boolean, got 'yes' (SMTP_SECURE)"),
+    ("deploy","invalid_configuration","","docker-entrypoint: error: LOG_FORMAT must be one of: json, text (got \"jsonn\")"),
+    ("deploy","invalid_configuration","envoy","[critical][main] error initializing configuration '/etc/envoy/envoy.yaml': Protobuf message (type envoy.config.bootstrap.v3.Bootstrap reason INVALID_ARGUMENT: could not find @type 'type.googleapis.com/x') has unknown fields"),
+    ("deploy","invalid_configuration","","Error: Bad key \"timeot\" in config file: did you mean \"timeout\"?"),
+    ("deploy","invalid_configuration","gunicorn","Error: class uri 'uvicorn.workers.UvicornWorkr' invalid or not found: gunicorn"),
+    ("deploy","invalid_configuration","","Kafka: org.apache.kafka.common.config.ConfigException: Invalid value abc for configuration session.timeout.ms: Not a number of type INT"),
+    ("deploy","invalid_configuration","","java.lang.IllegalArgumentException: No enum constant com.acme.LogLevel.VERBOSE\n\tat java.base/java.lang.Enum.valueOf(Enum.java:273)\n\tat com.acme.Config.load(Config.java:14)"),
+    # leak
+    ("deploy","memory_leak","","\n".join(f"after {i*100} requests: {60+i*15} MB" for i in range(12))+"\nFATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory"),
+    ("deploy","memory_leak","","\n".join(f"[stats] goroutines={10+i*40} heap_alloc={12+i*9}MiB" for i in range(12))+"\nsignal: killed"),
+    ("deploy","memory_leak","","\n".join(f"2026-01-01 INFO Memory usage: {100+i*20} MB, objects: {1000+i*300}" for i in range(10))+"\nMemoryError"),
+    # migration
+    ("deploy","migration_failed","0007","  Applying shop.0007_add_currency...Traceback (most recent call last):\n  File \"/app/.venv/lib/python3.11/site-packages/django/db/backends/utils.py\", line 89, in _execute\n    return self.cursor.execute(sql, params)\npsycopg2.errors.DuplicateColumn: column \"currency\" of relation \"shop_order\" already exists\n"),
+    ("deploy","migration_failed","users","Migration failed: 20260105_add_index\nerror: could not create unique index \"users_email_key\"\nDETAIL:  Key (email)=(a@b.c) is duplicated."),
+    ("deploy","migration_failed","","sequelize-cli: == 20260101-add-x: migrating =======\nERROR: Cannot add foreign key constraint"),
+    ("deploy","migration_failed","","FlywayException: Found non-empty schema(s) \"public\" but no schema history table. Use baseline() or set baselineOnMigrate to true to initialize the schema history table."),
+    ("deploy","migration_failed","","Error: Migration failed to apply cleanly to the shadow database.\nError code: P3006 Migration `20260101_init` failed"),
+    ("deploy","migration_failed","","MigrationError: Migrations have failed: [knex] The migration directory is corrupt, the following files are missing: 003_add.js"),
+    ("deploy","migration_failed","orders","org.hibernate.tool.schema.spi.SchemaManagementException: Schema-validation: missing column [currency] in table [orders]\n\tat com.acme.App.main(App.java:3)"),
+    ("deploy","migration_failed","","ActiveRecord::PendingMigrationError: \n\nMigrations are pending. To resolve this issue, run:\n\n        bin/rails db:migrate\n"),
+    # platform / dlopen
+    ("deploy","platform_mismatch","","Error: /app/node_modules/better-sqlite3/build/Release/better_sqlite3.node: invalid ELF header"),
+    ("deploy","platform_mismatch","arm64","The requested image's platform (linux/arm64) does not match the detected host platform (linux/amd64/v3) and no specific platform was requested\nexec /app/server: exec format error"),
+    ("deploy","platform_mismatch","","ImportError: /app/lib/_speed.cpython-311-aarch64-linux-gnu.so: cannot open shared object file: wrong ELF class: ELFCLASS64"),
+    ("deploy","platform_mismatch","rollup","Error: Cannot find module @rollup/rollup-linux-x64-musl. npm has a bug related to optional dependencies"),
+    # disk
+    ("deploy","disk_full","","pq: could not write to file \"pg_wal/xlogtemp.1\": No space left on device"),
+    ("deploy","disk_full","","java.io.IOException: No space left on device\n\tat java.base/sun.nio.ch.FileDispatcherImpl.write0(Native Method)\n\tat com.acme.Store.put(Store.java:9)"),
+    ("deploy","disk_full","","kafka: ERROR Error while appending records to orders-0 in dir /data (kafka.server.LogDirFailureChannel) java.io.IOException: No space left on device"),
+    ("build","disk_full","","npm ERR! code ENOSPC\nnpm ERR! syscall write\nnpm ERR! errno -28\nnpm ERR! nospc ENOSPC: no space left on device, write"),
+    ("docker","disk_full","","ERROR: failed to solve: failed to copy files: copy file range failed: no space left on device"),
+    ("deploy","disk_full","","redis: MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. No space left on device"),
+    # version
+    ("deploy","version_incompatibility","werkzeug","Traceback (most recent call last):\n  File \"/app/app.py\", line 1, in <module>\n    from flask import Flask\n  File \"/app/.venv/lib/python3.11/site-packages/flask/__init__.py\", line 7, in <module>\n    from .app import Flask as Flask\n  File \"/app/.venv/lib/python3.11/site-packages/flask/app.py\", line 28, in <module>\n    from werkzeug.urls import url_quote\nImportError: cannot import name 'url_quote' from 'werkzeug.urls' (/app/.venv/lib/python3.11/site-packages/werkzeug/urls.py)"),
+    ("deploy","version_incompatibility","NoSuchMethodError","Exception in thread \"main\" java.lang.NoSuchMethodError: 'com.google.common.collect.ImmutableList com.google.common.collect.ImmutableList.toImmutableList()'\n\tat com.acme.A.main(A.java:4)"),
+    ("deploy","version_incompatibility","18","error node@16.20.0: The engine \"node\" is incompatible with this module. Expected version \">=18\". Got \"16.20.0\""),
+    ("deploy","version_incompatibility","","Error: PHP version 7.4 detected. Your Composer dependencies require a PHP version \">= 8.1.0\". You are running 7.4.33."),
+    ("build","version_incompatibility","21","error: invalid source release: 21"),
+    ("build","version_incompatibility","1.23","go: go.mod requires go >= 1.23 (running go 1.21.5; GOTOOLCHAIN=local)"),
+    # tests
+    ("test","test_failure","checkout","  1 failing\n\n  1) Cart\n       checkout total:\n\n      AssertionError: expected 11 to equal 12\n      + expected - actual\n      at Context.<anonymous> (test/cart.test.js:9:20)"),
+    ("test","test_failure","Cart","  Failed Shop.Tests.CartTests.AddsVat [12 ms]\n  Error Message:\n   Assert.Equal() Failure\n          Expected: 119\n          Actual:   116\n  Stack Trace:\n     at Shop.Tests.CartTests.AddsVat() in /app/CartTests.cs:line 12"),
+    ("test","test_failure","login","  ✗ login (2 ms)\n    Cypress: AssertionError: Timed out retrying after 4000ms: expected '<div>' to be 'visible'\n\n  1 failing"),
+    ("test","timeout","","Error: The operation was canceled.\n##[error]The job running on runner GitHub Actions 3 has exceeded the maximum execution time of 360 minutes."),
+    # dep resolution
+    ("build","dependency_resolution","","pnpm: ERR_PNPM_OUTDATED_LOCKFILE  Cannot install with \"frozen-lockfile\" because pnpm-lock.yaml is not up to date with package.json"),
+    ("build","dependency_resolution","acme","ERROR: Could not find a version that satisfies the requirement acme-core==2.1 (from versions: 1.0, 1.1)\nERROR: No matching distribution found for acme-core==2.1"),
+    ("build","dependency_resolution","guava","> Could not resolve all files for configuration ':runtimeClasspath'.\n   > Could not find com.google.guava:guava:99.0.\n     Searched in the following locations:"),
+    ("build","dependency_resolution","serde","error: failed to select a version for the requirement `serde = \"^9\"`\ncandidate versions found which didn't match: 1.0.200"),
+    ("build","dependency_resolution","","error: Your lock file does not contain a compatible set of packages. Please run composer update."),
+    ("build","dependency_resolution","","hex: ** (Mix) The lock is outdated: plug"),
+    # code
+    ("deploy","code_error","orders.py","Traceback (most recent call last):\n  File \"/app/orders.py\", line 3, in <module>\n    def f(:\n          ^\nSyntaxError: invalid syntax"),
+    ("deploy","code_error","","thread 'main' panicked at src/main.rs:4:5:\nindex out of bounds: the len is 2 but the index is 5"),
+    ("deploy","code_error","Cart","PHP Fatal error:  Uncaught TypeError: Cart::add(): Argument #1 ($n) must be of type int, string given, called in /app/index.php on line 3 and defined in /app/Cart.php:5\nStack trace:\n#0 /app/index.php(3): Cart->add('a')\n#1 {main}\n  thrown in /app/Cart.php on line 5"),
+    ("deploy","code_error","Program.cs","Unhandled exception. System.NullReferenceException: Object reference not set to an instance of an object.\n   at Shop.Program.Main(String[] args) in /src/Program.cs:line 12"),
+    ("deploy","code_error","","** (MatchError) no match of right hand side value: {:error, :nope}\n    (shop 0.1.0) lib/shop.ex:12: Shop.start/2"),
+    ("deploy","code_error","circular","ImportError: cannot import name 'a' from partially initialized module 'shop.b' (most likely due to a circular import) (/app/shop/b.py)"),
 ]
 
 

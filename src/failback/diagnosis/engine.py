@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from failback.diagnosis.asked import answers
 from failback.diagnosis.health import is_healthy
 from failback.diagnosis.rank import ranked
 from failback.diagnosis.recommend import medium
@@ -44,7 +45,9 @@ def _diagnosed(evidence: Evidence) -> Diagnosis:
         return _interrupted(evidence)
     scene = Scene(evidence)
     if is_healthy(scene):
-        return Diagnosis(FailureType.NONE, "Nothing failed in what was seen.", evidence.service, 0.95, rule="healthy")
+        return Diagnosis(
+            FailureType.NONE, "Nothing failed in what was seen.", evidence.service, _health_seen(scene), rule="healthy"
+        )
     found, defects = hypotheses(scene)
     order = ranked(found, scene)
     notes = {"rules_failed": ", ".join(defects)} if defects else {}
@@ -75,6 +78,11 @@ def _interrupted(evidence: Evidence) -> Diagnosis:
         recommendations=(medium("Deploy again", "The release was not judged to its end", "failback deploy"),),
         rule="interrupted",
     )
+
+
+def _health_seen(scene: Scene) -> float:
+    """How sure health is: seen in answers or pods, or only inferred from an exit code."""
+    return 0.95 if scene.evidence.pods or any(answer.good for answer in answers(scene)) else 0.8
 
 
 def _redacted(said: Diagnosis) -> Diagnosis:

@@ -7,6 +7,7 @@ import re
 from failback.diagnosis.asked import answers
 from failback.diagnosis.kube import condition, container_states, event_warnings, killed_by_probe, text
 from failback.diagnosis.scene import Scene
+from failback.facts.document import Document
 from failback.facts.traces import Trace
 
 _HARMLESS_EVENTS = frozenset(
@@ -27,7 +28,9 @@ def is_healthy(scene: Scene) -> bool:
         return False
     if evidence.failed_step is None:
         return True
-    if any(answer.good for answer in answers(scene)) or _says_it_works(scene):
+    if _died(scene):
+        return False
+    if any(answer.good for answer in answers(scene)) or _says_it_works(scene) or _recovered(scene):
         return True
     if _ended_in_error(scene):
         return False
@@ -53,6 +56,56 @@ def _failed(scene: Scene) -> bool:
         or any("probe errored" in text(event, "message") for event in evidence.events)
         or any(text(event, "reason") not in _HARMLESS_EVENTS and text(event, "involvedObject", "kind") in ("ReplicaSet", "Job", "Node", "PersistentVolumeClaim") for event in event_warnings(evidence.events))
     )  # fmt: skip
+
+
+_DIED = re.compile(
+    r"^\s*(?:.{0,40}: )?(?:line \d+: +\d+ )?Killed\b|sent SIGKILL|heap out of memory|java\.lang\.OutOfMemoryError|oom-kill|core dumped|Segmentation fault|exited (?:too quickly|with (?:exit )?(?:code|status) [1-9])|entered FATAL state|panic: ",
+    re.MULTILINE,
+)
+_SERVES = re.compile(
+    r"\b(?:listening|ready|started|connected|reconnected|serving|running|healthy|accepting|recovered|established|up)\b",
+    re.IGNORECASE,
+)
+
+
+def _died(scene: Scene) -> bool:
+    """A process that was started again, or a worker that was killed, is no health, whatever answers now."""
+    if scene.evidence.pods:
+        return False
+    return any(document.role == "previous" or _DIED.search(document.text[-40_000:]) for document in scene.logs)
+
+
+def _recovered(scene: Scene) -> bool:
+    """A process that lives, was asked nothing, and whose last words say that it serves, after whatever went wrong before."""
+    evidence = scene.evidence
+    if (
+        evidence.exit_code is not None
+        or not scene.logs
+        or evidence.pods
+        or answers(scene)
+        or (scene.step and scene.step_type != "deploy")
+    ):
+        return False
+    if scene.step and _WORKS_NOT.search(scene.step.text):
+        return False
+    return all(_ends_serving(document) for document in scene.logs)
+
+
+def _ends_serving(document: Document) -> bool:
+    last_bad = max(
+        [trace.end for trace in document.traces]
+        + [
+            i
+            for i in range(max(len(document.lines) - 400, 0), len(document.lines))
+            if document.level(i) in ("ERROR", "FATAL")
+        ],
+        default=-1,
+    )
+    return any(
+        _SERVES.search(line[:300]) and document.level(index) in ("", "INFO", "DEBUG")
+        for index, line in enumerate(document.lines)
+        if index > last_bad and index >= len(document.lines) - 40
+    )
 
 
 _WORKS = re.compile(

@@ -40,7 +40,10 @@ def _calibrated(scored: list[tuple[Hypothesis, float]], scene: Scene) -> float:
     rival = max((score for other, score in others if other.type != best.type), default=0.0)
     if best.stated:
         return top
-    supported = any(other.type == best.type and score >= SUPPORT_MIN for other, score in others)
+    elsewhere = [
+        (other, score) for other, score in others if (other.document, other.index) != (best.document, best.index)
+    ]
+    supported = any(other.type == best.type and score >= SUPPORT_MIN for other, score in elsewhere)
     if not supported and not any(_changed(name, scene) for name in best.names):
         top -= ALONE_COST
     if scored[0][1] - rival < RIVAL_MARGIN:

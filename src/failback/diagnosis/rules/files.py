@@ -174,8 +174,8 @@ def file_forbidden(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "disk-full",
-    "no space left on device|enospc|disk quota exceeded|edquot|not enough space|disk is full|disk full|no space left|insufficient space|os error 28",
-    r"no space left on device|ENOSPC|disk quota exceeded|EDQUOT|not enough (?:disk )?space|disk (?:is )?full|No space left|insufficient space|os error 28\)",
+    "no space left on device|enospc|disk quota exceeded|edquot|not enough space|disk is full|disk full|no space left|insufficient space|os error 28|error 28 |is full|file too large|efbig|file size limit",
+    r"The table '[^']+' is full|error 28 from storage|File too large|EFBIG|[Ff]ile size limit exceeded|no space left on device|ENOSPC|disk quota exceeded|EDQUOT|not enough (?:disk )?space|disk (?:is )?full|No space left|insufficient space|os error 28\)",
     source="errno ENOSPC (28), EDQUOT (122)",
 )
 def disk_full(hit: Hit) -> Hypothesis | None:

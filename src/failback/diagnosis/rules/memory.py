@@ -157,6 +157,17 @@ def killed(scene: Scene) -> Iterable[Hypothesis]:
     command = _command(scene)
     shown = f" while running {command}" if command else ""
     rate = next((g for r in scene.evidence.replicas if (g := growth(r.memory_samples))), None)
+    what, place = _grower(scene)
+    if what and not rate and scene.step_type in ("deploy", ""):
+        yield Hypothesis(
+            FailureType.MEMORY_LEAK,
+            f"Memory leak: {what} grows without bound and is never emptied{f' ({place})' if place else ''}, until the process was killed for its memory (SIGKILL, exit code 137)",
+            0.86,
+            leak_fixes(scene, what, place),
+            (scene.cite(*line),) if line else (Citation("exit_code", "137"),),
+            names=(what,),
+        )
+        return
     if rate:
         yield Hypothesis(
             FailureType.MEMORY_LEAK,

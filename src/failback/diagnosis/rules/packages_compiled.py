@@ -64,8 +64,8 @@ def maven(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "cargo",
-    "failed to select a version|no matching package|failed to get|links to the native library|unable to update|is not available for|lock file|checksum for",
-    r"failed to select a version for (?:the requirement )?`(?P<a>[^`]+)`|no matching package (?:named|found) ?`?(?P<b>[\w-]*)`?|failed to get `(?P<c>[^`]+)` as a dependency|package `(?P<e>[^`]+)` links to the native library `(?P<lib>[^`]+)`|the lock file \S+ needs to be updated|cannot update the lock file (?P<locked>\S+) because --locked|checksum for `(?P<sum>[^`]+)` (?:changed|could not)|package `(?P<rv>[^`]+)` cannot be built because it requires rustc (?P<rustc>[\d.]+)|requires rustc (?P<rustc2>[\d.]+) or newer",
+    "failed to parse lock file|re-vendored|failed to load manifest|failed to select a version|no matching package|failed to get|links to the native library|unable to update|is not available for|lock file|checksum for",
+    r"failed to parse lock file at: (?P<plock>\S+)|perhaps a crate was updated and forgotten to be re-vendored|failed to select a version for (?:the requirement )?`(?P<a>[^`]+)`|no matching package (?:named|found) ?`?(?P<b>[\w-]*)`?|failed to get `(?P<c>[^`]+)` as a dependency|package `(?P<e>[^`]+)` links to the native library `(?P<lib>[^`]+)`|the lock file \S+ needs to be updated|cannot update the lock file (?P<locked>\S+) because --locked|checksum for `(?P<sum>[^`]+)` (?:changed|could not)|package `(?P<rv>[^`]+)` cannot be built because it requires rustc (?P<rustc>[\d.]+)|requires rustc (?P<rustc2>[\d.]+) or newer",
     source="cargo's resolver",
 )
 def cargo(hit: Hit) -> Hypothesis | None:

@@ -76,8 +76,8 @@ def npm_missing(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "npm-lock",
-    "npm ci|package-lock.json|frozen-lockfile|lockfile|err_pnpm_outdated|eusage|eintegrity|eio|lock file",
-    r"`npm ci` can only install packages when your package\.json and package-lock\.json|can only install (?:packages )?with an existing package-lock|frozen-lockfile|lockfile (?:needs to be updated|would have been modified)|ERR_PNPM_OUTDATED_LOCKFILE|EINTEGRITY|Missing: (?P<m>\S+) from lock file|Invalid: lock file's (?P<i>\S+)",
+    "err_pnpm_no_lockfile|err_pnpm_lockfile|err_pnpm_peer|err_pnpm_frozen|npm ci|package-lock.json|frozen-lockfile|lockfile|err_pnpm_outdated|eusage|eintegrity|eio|lock file",
+    r"`npm ci` can only install packages when your package\.json and package-lock\.json|can only install (?:packages )?with an existing package-lock|frozen-lockfile|lockfile (?:needs to be updated|would have been modified)|ERR_PNPM_(?:OUTDATED_LOCKFILE|NO_LOCKFILE|LOCKFILE_\w+|FROZEN_LOCKFILE\w*|PEER_DEP_ISSUES)|EINTEGRITY|Missing: (?P<m>\S+) from lock file|Invalid: lock file's (?P<i>\S+)",
     source="npm ci, yarn --frozen-lockfile, pnpm",
 )
 def npm_lock(hit: Hit) -> Hypothesis | None:

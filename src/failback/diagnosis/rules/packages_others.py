@@ -13,8 +13,8 @@ _RESOLUTION = FailureType.DEPENDENCY_RESOLUTION
 
 @line_rule(
     "bundler",
-    "could not find compatible versions|bundler could not find|could not find gem|the bundle currently has|frozen mode|deployment mode|version solving has failed|conflicting dependency",
-    r"Bundler could not find compatible versions for gem \"(?P<a>[^\"]+)\"|Could not find compatible versions|Could not find gem '(?P<b>[^']+)' in|version solving has failed|your Gemfile\.lock .*(?:frozen|deployment)|(?:frozen|deployment) mode",
+    "your bundle is locked to|no longer be found|gemspecs for|locked at|requires ruby version|could not find compatible versions|bundler could not find|could not find gem|the bundle currently has|frozen mode|deployment mode|version solving has failed|conflicting dependency",
+    r"Your bundle is locked to (?P<lk>\S+ \([^)]*\))|The gemspecs for path gems changed|Bundler could not find compatible versions for gem \"(?P<a>[^\"]+)\"|Could not find compatible versions|Could not find gem '(?P<b>[^']+)' in|version solving has failed|your Gemfile\.lock .*(?:frozen|deployment)|(?:frozen|deployment) mode",
     source="Bundler's resolver",
 )
 def bundler(hit: Hit) -> Hypothesis | None:
@@ -33,7 +33,7 @@ def bundler(hit: Hit) -> Hypothesis | None:
             ),
             names=("Gemfile.lock", "Gemfile"),
         )
-    name = hit.get("a") or hit.get("b")
+    name = hit.get("a") or hit.get("b") or hit.get("lk")
     around = quoted(hit.document.window(hit.index, 0, 10), 420)
     gem = name.split(" ")[0] if name else (m.group(1) if (m := re.search(r"([\w-]+) [><=~]", around)) else "the gem")
     return Hypothesis(

@@ -184,6 +184,15 @@ def test_a_service_that_can_run_here_is_for_a_cluster_only_where_there_is_one():
     assert there.notes == ()
 
 
+def test_where_nothing_but_a_cluster_is_at_hand_what_runs_there_is_the_release():
+    made = scaffold({"README.md": None}, "shop", has_cluster=True)
+
+    release = plan_of(made).release
+    assert isinstance(release, KubernetesReleaseSpec)
+    assert release.objects == ("deployment/shop",)
+    assert any("release/objects" in note for note in made.notes)
+
+
 def test_a_service_without_a_start_command_says_what_to_write():
     made = scaffold({"README.md": None}, "shop")
 

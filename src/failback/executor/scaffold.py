@@ -101,6 +101,10 @@ def scaffold(listing: Listing, folder_name: str, *, has_cluster: bool = False) -
     service = service_name(folder_name)
     if cluster is not None and (has_cluster or stack.kind == "unknown"):
         return _for_cluster(listing, cluster, stack, service, has_cluster=has_cluster)
+    if has_cluster and cluster is None and stack.kind == "unknown":
+        # Nothing here says how it is started or what it is made of, but a cluster is at hand: take what runs there.
+        running = Cluster({"objects": [f"deployment/{service}"]}, "what runs in the cluster")
+        return _for_cluster(listing, running, stack, service, has_cluster=True)
     notes = list(stack.notes)
     if cluster is not None:
         source = f"{cluster.source[0].upper()}{cluster.source[1:]}"
@@ -126,6 +130,8 @@ def _image_step(listing: Listing, service: str) -> list[StepIdea]:
 
 def _for_cluster(listing: Listing, cluster: Cluster, stack: Stack, service: str, *, has_cluster: bool) -> Scaffold:
     notes = [] if has_cluster else ["No kubeconfig names a cluster here: set KUBECONFIG before `failback plan`."]
+    if "objects" in cluster.release:
+        notes.append("No manifests are here: name your workload in release/objects, and its image in release/image.")
     release = "\n".join(f"  {key}: {_flow(value)}" for key, value in cluster.release.items())
     parts = [
         _head(service, f"Made from {cluster.source}."),

@@ -195,6 +195,34 @@ async def test_a_service_that_reaches_another_workload_too(rig):
     assert ["also reaches pods of others (Deployment/other)" in one.message for one in found] == [True]
 
 
+@pytest.mark.parametrize(
+    ("labels", "annotations", "refused"),
+    [
+        (
+            {"kustomize.toolkit.fluxcd.io/name": "shop", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"},
+            {},
+            True,
+        ),
+        (
+            {"kustomize.toolkit.fluxcd.io/name": "shop", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"},
+            {"kustomize.toolkit.fluxcd.io/reconcile": "disabled"},
+            False,
+        ),
+        ({}, {"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:shop/app"}, True),
+        ({}, {"meta.helm.sh/release-name": "shop"}, False),
+    ],
+)
+async def test_what_a_reconciler_would_undo_is_not_begun(rig, labels, annotations, refused):
+    """Its own object is not in this cluster (a hub reconciles from afar), so it is taken to act by itself."""
+    deployment, service = app()
+    deployment["metadata"] |= {"labels": labels, "annotations": annotations}
+    rig.serve(deployment, service)
+
+    found = await rig.blocks(*app())
+
+    assert [one.detail.get("reconciler") is not None for one in found] == ([True] if refused else [])
+
+
 # -- registries: the testbed has its own -----------------------------------------------------------------------------
 
 needs_registries = pytest.mark.skipif(not is_testbed(), reason="needs the testbed's registries")
@@ -278,7 +306,9 @@ async def test_missing_rights_are_one_finding_with_a_role_that_mends_it(rig, tmp
     role = found[0].remedy.partition("\n")[2]
     subprocess.run(["kubectl", "--kubeconfig", admin, "apply", "-f", "-"], input=role, text=True, check=True)
     again = Rig.of(rig.cluster, tmp_path / "other")
-    assert await again.blocks(*app()) == []
+    found = await again.preflight(*app())
+    assert [one for one in found if one.blocking] == []
+    assert [one.level for one in found if "may not create pods" in one.message] == ["info"]
     await again.site.close()
 
 

@@ -19,6 +19,7 @@ from failback.targets.kubernetes.failures import AlreadyExists, Conflict, NotFou
 from failback.targets.kubernetes.kinds import Object, told
 from failback.targets.kubernetes.site import Site
 
+_POD_OF = "Pod of "
 _REMEDIES = (
     (
         "field is immutable",
@@ -64,7 +65,7 @@ async def dry_run(
 
     tries = [
         *((told(desired.workload(unit)), workload(unit)) for unit in desired.units),
-        *((f"Pod of {unit.told}", pod(unit)) for unit in desired.units),
+        *((f"{_POD_OF}{unit.told}", pod(unit)) for unit in desired.units),
         *((told(one), new(one)) for one in desired.configs),
         *((told(one), job(one)) for one in desired.jobs),
         *((told(one), changed(one)) for one in (*desired.services, *desired.others)),
@@ -96,6 +97,9 @@ def _pod(site: Site, workload: Object) -> Object:
 
 def _finding(subject: str, error: FailbackError) -> list[Finding]:
     """A refusal, unless it says no more than that something is there, or that a right is lacking (looked at apart)."""
+    if isinstance(error, NotPermitted) and subject.startswith(_POD_OF):
+        message = "could not be tried (this account may not create pods): admission shows only when the rollout begins"
+        return [Finding("info", subject.removeprefix(_POD_OF), message, "Grant `create pods`, or leave it so.")]
     if isinstance(error, AlreadyExists | NotPermitted):
         return []
     status: Mapping[str, Any] = error.fields.get("api_error") or {}

@@ -34,6 +34,8 @@ _SMOKE_AGAIN_S = 0.1
 _CONFIRMATIONS = 2
 _SMOKE_AT_ONCE = 4
 _BAKE_EACH_S = 0.25
+_BAKE_ANSWER_S = 2.0
+_SILENCE_MS = 1000.0  # a refusal comes at once; a node that is gone says nothing for seconds
 _BAKE_PODS_MAX = 4  # asked in one round; the next round takes others
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -130,7 +132,8 @@ class Prober:
             if not asked.condition.is_set():
                 continue
             good = answer is None or answer.passed
-            if asked.ready and _is_silent(answer) and not await self._nodes.is_heard(asked.pod):
+            first_silence = asked.ready_at_s is not None and not asked.failures and _no_answer(answer)
+            if first_silence and not await self._nodes.is_heard(asked.pod):
                 continue
             self._note(asked, answer, good)
             if good and not asked.smoke_done:
@@ -214,6 +217,8 @@ class Prober:
         while True:
             try:
                 answer = await _whole(self._reach.ask(pod, question))
+                if answer.status is None and answer.took_ms > _SILENCE_MS and not await self._nodes.is_heard(pod):
+                    continue
                 usual_ms = None
                 if check.get("max_ms"):
                     usual_ms = await self._reach.usual_ms(next(iter(self._stable()), None), question)
@@ -244,7 +249,10 @@ class Prober:
 
 class Sampler:
     """While a revision bakes and nothing counts its requests: a few of our own to it and to the stable pods, at the
-    same time, so that what both fail at is not laid at its door."""
+    same time, so that what both fail at is not laid at its door.
+
+    A pod that gives no answer at all is in doubt until its node was heard: then its silence counts.
+    """
 
     def __init__(
         self,
@@ -252,17 +260,23 @@ class Sampler:
         checks: Mapping[str, Any],
         new: Callable[[], Sequence[Object]],
         stable: Callable[[], Sequence[Object]],
+        nodes: Nodes,
         ring: Callable[[], Any],
     ) -> None:
         smokes = [check for check in checks.get("smoke") or () if str(check.get("method") or "GET") in _SAFE]
         host = (checks.get("ready") or {}).get("host")
-        self._questions: list[tuple[Mapping[str, Any], Question]] = [(one, smoke_question(one, host)) for one in smokes]
-        self._reach = reach
-        self._pods = {"new": new, "stable": stable}
-        self._ring = ring
-        self._counts: dict[str, RequestCounts] = defaultdict(RequestCounts)
         limits = [float(check["max_ms"]) for check in smokes if check.get("max_ms")]
         self._slow_ms = min(limits, default=None)
+        patient_s = max(_BAKE_ANSWER_S, 4 * max(limits, default=0.0) / 1000)
+        self._questions = [(one, dataclasses.replace(smoke_question(one, host), timeout_s=patient_s)) for one in smokes]
+        self._reach = reach
+        self._pods = {"new": new, "stable": stable}
+        self._nodes = nodes
+        self._ring = ring
+        self._counts: dict[str, RequestCounts] = defaultdict(RequestCounts)
+        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._silent: set[str] = set()  # pods that are, and their nodes were heard since
+        self.doubted: set[str] = set()
 
     def view(self) -> TrafficView | None:
         if not self._counts["new"].requests:
@@ -270,14 +284,21 @@ class Sampler:
         return TrafficView(self._counts["new"], self._counts["stable"], self._slow_ms, own=True)
 
     async def run(self) -> None:
+        """One that hangs delays no other; it is not asked again before its time is over."""
         turn = 0
-        while self._questions:
-            for check, question in self._questions:
-                rounds = [self._ask(side, pod, check, question) for side, pod in self._turn(turn)]
-                await asyncio.gather(*rounds)
-                turn += 1
-                self._ring()
-                await asyncio.sleep(_BAKE_EACH_S)
+        try:
+            while self._questions:
+                for check, question in self._questions:
+                    for side, pod in self._turn(turn):
+                        uid = pod["metadata"]["uid"]
+                        if uid not in self._asking or self._asking[uid].done():
+                            self._asking[uid] = asyncio.create_task(self._ask(side, pod, check, question))
+                    turn += 1
+                    await asyncio.sleep(_BAKE_EACH_S)
+        finally:
+            for task in self._asking.values():
+                task.cancel()
+            await asyncio.gather(*self._asking.values(), return_exceptions=True)
 
     def _turn(self, turn: int) -> list[tuple[str, Object]]:
         chosen = []
@@ -288,19 +309,31 @@ class Sampler:
         return chosen
 
     async def _ask(self, side: str, pod: Object, check: Mapping[str, Any], question: Question) -> None:
+        uid = pod["metadata"]["uid"]
         with contextlib.suppress(FailbackError):
             answer = await _whole(self._reach.ask(pod, question))
             result = judge_smoke(pod["metadata"]["name"], {**check, "max_ms": None}, answer)
-            counts = self._counts[side]
+            if answer.status is not None:
+                self._silent.discard(uid)
+            elif uid not in self._silent:
+                self.doubted.add(uid)
+                try:
+                    if not await self._nodes.is_heard(pod):
+                        return
+                finally:
+                    self.doubted.discard(uid)
+                self._silent.add(uid)
             slow = self._slow_ms is not None and answer.took_ms > self._slow_ms
+            counts = self._counts[side]
             self._counts[side] = RequestCounts(
                 counts.requests + 1, counts.failed + (not result.passed), counts.slow + slow
             )
+            self._ring()
 
 
-def _is_silent(answer: ProbeResult | None) -> bool:
-    """Nothing came back at all, not even a refusal."""
-    return answer is not None and answer.status is None and answer.error != "connection refused"
+def _no_answer(answer: ProbeResult | None) -> bool:
+    """Nothing came back; a node that goes down may refuse for a moment before it is silent."""
+    return answer is not None and answer.status is None
 
 
 async def _whole(request: Awaitable[Any]) -> Any:

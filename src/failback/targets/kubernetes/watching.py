@@ -124,7 +124,7 @@ class Watch:
         )
         self._sampler: Sampler | None = None
         if not dark and (traffic is None or not traffic.counts):
-            self._sampler = Sampler(self._reach, checks, self._new_ready, self._stable_ready, ring)
+            self._sampler = Sampler(self._reach, checks, self._new_ready, self._stable_ready, self._nodes, ring)
 
     def now_s(self) -> float:
         """Seconds since the launch."""
@@ -251,11 +251,12 @@ class Watch:
         limit, samples = self._memory.of(state)
         lines, counts = self._lines.errors(state)
         running = pod.running_at_s is not None and not pod.gone
+        doubted = self._sampler is not None and state["metadata"]["uid"] in self._sampler.doubted
         return ReplicaView(
             name=state["metadata"]["name"],
             running=running,
             ready_at_s=asked.ready_at_s if asked else None,
-            ready=bool(asked and asked.ready and running),
+            ready=bool(asked and asked.ready and running and not doubted),
             exits=self._ends.of(state),
             waiting=waiting(state),
             last_ready_check=asked.last if asked else None,

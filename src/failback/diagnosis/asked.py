@@ -23,7 +23,9 @@ _STATUS = re.compile(
     r"(?:(?:->|=>|→)\s*|\bstatus(?:[ _-]?code)?(?: is| was)?[:= ]+|\breturned(?: status| error:?)?:? |\bgot (?:status )?|\bHTTP/[\d.]+ |\brespond(?:s|ed) with |\banswer(?:s|ed)(?: with)? |\bstatuscode: |\breceived |\bHTTP (?:status |error |code )?)[\"']?(?P<status>[1-5]\d\d)\b"
 )
 _TAIL = re.compile(r"[\s:=>(\[](?P<status>[1-5]\d\d)[)\]]?\s*$")
-_BARE = re.compile(r"^\s*(?:(?:ok|OK|\{.{0,200}\}|[\w/.-]{1,60}) )?(?P<status>[1-5]\d\d)\s*$")
+_BARE = re.compile(
+    r"^\s*(?:(?:ok|OK|\{.{0,200}\}|(?:status|code|HTTP|smoke|probe|/[\w/.-]*):?) )?(?P<status>[1-5]\d\d)\s*$"
+)
 _REFUSED = re.compile(
     r"curl: \(7\)|connection refused|ECONNREFUSED|Couldn't connect to server|actively refused|Errno 111|failed to connect",
     re.IGNORECASE,

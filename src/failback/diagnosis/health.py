@@ -43,6 +43,8 @@ def _failed(scene: Scene) -> bool:
     asked = [
         answer for answer in answers(scene) if not (ready and answer.probe in ("readiness", "liveness", "startup"))
     ]
+    if _only_never_there(scene):
+        asked = [answer for answer in asked if answer.status != 404]
     return (
         evidence.exit_code not in (None, 0)
         or evidence.api_error is not None
@@ -124,6 +126,17 @@ def _says_it_works(scene: Scene) -> bool:
     text_ = "\n".join(scene.step.lines[-6:]) if scene.step else ""
     cleaned = re.sub(r"\b0 (?:failed|errors|failures)\b", "", text_)
     return _WORKS.search(text_) is not None and _WORKS_NOT.search(cleaned) is None and not _ended_in_error(scene)
+
+
+def _only_never_there(scene: Scene) -> bool:
+    """True when every 404 in the service's own log is for a path that browsers and scanners ask for by themselves."""
+    asked = [
+        m.group(1)
+        for d in scene.logs
+        for i in d.hits(" 404")
+        if (m := re.search(r"\"(?:GET|HEAD) (\S+) HTTP[^\"]*\" 404", d.lines[i]))
+    ]
+    return bool(asked) and all(_NEVER_THERE.search(path) for path in asked)
 
 
 def _answers_failed(good: list[bool]) -> bool:

@@ -19,7 +19,9 @@ STATED_BONUS = 0.02
 BLOCK_GAP_LINES = 4
 RIVAL_MARGIN = 0.1
 RIVAL_COST = 0.08  # another type is nearly as likely
-ALONE_COST = 0.05  # nothing else speaks for it: no other rule, no change of this release, no word of the infrastructure
+ALONE_COST = 0.08  # nothing else speaks for it: no other rule, no change of this release, no word of the infrastructure
+SUPPORTED_COST = 0.05
+STATED_SURE_MIN = 0.95  # a statement of the infrastructure that names mechanism and object needs no support
 SUPPORT_MIN = 0.5
 
 
@@ -39,13 +41,13 @@ def _calibrated(scored: list[tuple[Hypothesis, float]], scene: Scene) -> float:
     others = [(other, score) for other, score in scored[1:] if other.rule != best.rule]
     rival = max((score for other, score in others if other.type != best.type), default=0.0)
     if best.stated:
-        return top
+        return top if top >= STATED_SURE_MIN else top - SUPPORTED_COST
     elsewhere = [
         (other, score) for other, score in others if (other.document, other.index) != (best.document, best.index)
     ]
     supported = any(other.type == best.type and score >= SUPPORT_MIN for other, score in elsewhere)
-    if not supported and not any(_changed(name, scene) for name in best.names):
-        top -= ALONE_COST
+    named = any(_changed(name, scene) for name in best.names)
+    top -= SUPPORTED_COST if supported or named else ALONE_COST
     if scored[0][1] - rival < RIVAL_MARGIN:
         top -= RIVAL_COST
     return max(top, 0.05)
@@ -78,6 +80,8 @@ def _standing(document: Document, index: int, scene: Scene, *, loud: bool = Fals
         factor *= DEPRECATION_FACTOR
     level = "" if loud else document.level(index)
     trace = document.trace_at(index)
+    if document.said_fatal and not loud and document.level(trace.start if trace else index) == "ERROR":
+        factor *= WARNED_FACTOR  # the program says which of its errors was the fatal one
     if trace is not None:
         return factor * _logged(document, trace.start, scene)
     if level in ("INFO", "DEBUG"):

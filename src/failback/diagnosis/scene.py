@@ -31,11 +31,11 @@ _ROOTS = (
 )
 _HANDLED = re.compile(
     r"\b(?:falling back|fall(?:ing)? ?back to|fallback|ignor(?:ed|ing)|non-?fatal|continuing without|will retry|retrying|retry in|optional|skipp(?:ed|ing)"
-    r"|using default|recovered|reconnect(?:ed|ing)|(?<!not )(?<!never )handled|gracefully|assuming|using (?:the )?(?:cached|default|last|old)|succeeded on attempt|suppressed|degraded mode)\b",
+    r"|using default|recovered|reconnect(?:ed|ing)|(?<!not )(?<!never )handled(?![ =:]*\d)|gracefully|assuming|using (?:the )?(?:cached|default|last|old)|succeeded on attempt|suppressed|degraded mode)\b",
     re.IGNORECASE,
 )
 _DEPRECATION = re.compile(
-    r"deprecat|\w*Warning: |ExperimentalWarning|\(node:\d+\) \[?\w*Warning|npm (?:warn|WARN)|futurewarning",
+    r"deprecat|\w+Warning: |ExperimentalWarning|\(node:\d+\) \[?\w*Warning|npm (?:warn|WARN)|futurewarning",
     re.IGNORECASE,
 )
 

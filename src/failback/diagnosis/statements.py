@@ -65,7 +65,10 @@ def _all(scene: Scene) -> Iterator[Statement]:
     yield from _api(scene)
     for pod in scene.pods():
         yield from _pod(pod)
+    started = _started(scene)
     for number_, event in enumerate(scene.evidence.events):
+        if text(event, "reason") in _BEFORE_START and text(event, "involvedObject", "name") in started:
+            continue  # it was over before the container ran
         if text(event, "type") != "Normal" or text(event, "reason") in (
             "Killing",
             "NodeNotReady",
@@ -80,6 +83,21 @@ def _all(scene: Scene) -> Iterator[Statement]:
             if text(entry, "message"):
                 yield Statement(f"manifests:{number_}", text(entry, "reason"), text(entry, "message")[:MESSAGE_CHARS_MAX], text(manifest, "kind"), name_of(manifest))  # fmt: skip
     yield from _printed(scene)
+
+
+_BEFORE_START = frozenset(
+    {"FailedScheduling", "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "NetworkNotReady"}
+)
+
+
+def _started(scene: Scene) -> frozenset[str]:
+    """Names of pods of which a container has run."""
+    return frozenset(
+        state.pod
+        for pod in scene.pods()
+        for state in container_states(pod)
+        if not state.init and (state.ready or state.restarts or state.end_code is not None)
+    )
 
 
 def _api(scene: Scene) -> Iterator[Statement]:

@@ -72,6 +72,11 @@ class Document:
         """Every stack trace in the text, in order."""
         return self.installed.seen_in(find_traces(self.lines, self.text))
 
+    @cached_property
+    def said_fatal(self) -> bool:
+        """True where one of the last lines is at level FATAL."""
+        return any(level_of(line) == "FATAL" for line in self.lines[-40:])
+
     @property
     def long(self) -> bool:
         """True for a text in which messages repeat."""

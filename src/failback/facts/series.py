@@ -17,7 +17,7 @@ _WORDS = re.compile(
     r"\b(cache|sessions?|history|queue|buffer|entries|listeners?|subscribers?|connections|registry|backlog|objects|heap|rss|memory)\b[^\d\n]{1,30}?(\d{1,15}(?:\.\d+)?)\s?([KMG]i?B|kB|bytes)?",
     re.IGNORECASE,
 )
-_MEMORY = re.compile(r"rss|heap|mem|vsz|alloc|resident|footprint", re.IGNORECASE)
+_MEMORY = re.compile(r"goroutines|threads|_mb\b|_mib\b|sys_|rss|heap|mem|vsz|alloc|resident|footprint", re.IGNORECASE)
 # What grows in every healthy program.
 _COUNTERS = re.compile(
     r"^(?:\w*(?:handled|requests?|served|count|counter|seq|sequence|offset|id|ids|step|tick|uptime|time|ts|epoch|iteration|iter|pid|port|processed|total|done|progress|part|percent|page|line|row|rows|elapsed|sec|secs|seconds|ms|min|hour|i|n|no|num|batch|round|attempt|version|max|limit|heap_max))$",

@@ -210,7 +210,13 @@ def rustc(hit: Hit) -> Hypothesis | None:
 def go_build(hit: Hit) -> Hypothesis | None:
     """Go that does not compile."""
     what = hit.get("what")
-    if hit.trace or hit.document.role != "step" or "missing go.sum entry" in what or re.match(r"\d+ \+0x", what):
+    if (
+        hit.trace
+        or hit.document.role != "step"
+        or "missing go.sum entry" in what
+        or "module lookup disabled" in what
+        or re.match(r"\d+ \+0x", what)
+    ):
         return None
     embedded = re.search(r"pattern (\S+): no matching files found", what)
     if embedded:
@@ -327,3 +333,23 @@ def python_build(hit: Hit) -> Hypothesis | None:
         repair(hit.scene, file, line, said.group(0), "Correct the Python syntax at this line"),
         names=(hit.scene.in_release(file),),
     )
+
+
+@line_rule(
+    "go-import-cycle",
+    "import cycle not allowed",
+    r"imports (?P<a>\S+)(?: from \S+)?: import cycle not allowed|import cycle not allowed",
+    source="the Go compiler",
+    most=1,
+)
+def go_import_cycle(hit: Hit) -> Hypothesis | None:
+    """Two packages import each other."""
+    chain = re.findall(r"(?:package|imports) (\S+)", hit.document.window(hit.index, 8, 0))
+    shown = " -> ".join(dict.fromkeys(chain[-4:]))
+    return Hypothesis(
+        FailureType.BUILD_FAILURE,
+        f"Import cycle: the packages {shown} import each other, which Go does not allow: {hit.line}",
+        0.96,
+        (high(f"Break the import cycle of {shown}", "Move (extract) what both need into a third package, or let one depend on an interface, and remove the import that closes the cycle", "go list -deps ./... | sort | uniq -d"), commit(".", "Break the import cycle")),
+        names=tuple(name.rsplit("/", 1)[-1] for name in chain[-3:]),
+    )  # fmt: skip

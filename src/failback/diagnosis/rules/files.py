@@ -148,6 +148,15 @@ def file_forbidden(hit: Hit) -> Hypothesis | None:
     if any(word in low for word in others):
         return None
     path = path_in(line)
+    if (
+        not path
+        and hit.trace
+        and any(
+            frame.function in ("server_bind", "bind", "listen", "server_activate") or ".bind(" in frame.code
+            for frame in hit.trace.root.frames[-6:]
+        )
+    ):
+        return None
     if not path:
         around = hit.document.window(hit.index, 0, 20) if hit.trace else ""
         named = re.search(r"path: '([^']+)'", around)

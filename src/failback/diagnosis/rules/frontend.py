@@ -251,6 +251,15 @@ def error_then_place(scene: Scene) -> Iterable[Hypothesis]:
         if spot is None:
             continue
         file, what = scene.in_release(spot.group("file")), said.group("what")
+        code = next(
+            (
+                m.group(1)
+                for text in document.lines[index : index + 6]
+                if (m := re.match(r"^\s*>?\s*\d+ [│|] (.*\S)", text))
+            ),
+            "",
+        )
+        what = f"{what} at `{quoted(code, 100)}`" if code else what
         yield placed(
             Hypothesis(
                 FailureType.BUILD_FAILURE,

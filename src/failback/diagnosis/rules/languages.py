@@ -217,6 +217,8 @@ def php(hit: Hit) -> Hypothesis | None:
             ),
         )
     what, file = hit.get("what"), scene.in_release(hit.get("file"))
+    if re.search(r"SQLSTATE\[(?:HY000|08006)\] \[(?:2002|2003|7)\]|Connection refused|getaddrinfo", what):
+        return None
     required = re.search(r"Failed opening required '([^']+)'", what)
     if required:
         path = scene.in_release(required.group(1))
@@ -246,6 +248,32 @@ def php(hit: Hit) -> Hypothesis | None:
     )
     if extension:
         name = extension.group("fn") or extension.group("cls") or "the database driver"
+        module = next(
+            (
+                ext
+                for prefix, ext in (
+                    ("mb_", "mbstring"),
+                    ("mysqli", "mysqli"),
+                    ("curl_", "curl"),
+                    ("image", "gd"),
+                    ("gd", "gd"),
+                    ("bc", "bcmath"),
+                    ("intl", "intl"),
+                    ("pg_", "pgsql"),
+                    ("simplexml", "simplexml"),
+                    ("ldap_", "ldap"),
+                    ("sodium_", "sodium"),
+                    ("PDO", "pdo_mysql"),
+                    ("Redis", "redis"),
+                    ("Imagick", "imagick"),
+                    ("Soap", "soap"),
+                    ("Zip", "zip"),
+                )
+                if name.startswith(prefix)
+            ),
+            "pdo_mysql",
+        )
+        name = f"{name} ({module})"
         return Hypothesis(
             FailureType.MISSING_DEPENDENCY,
             f"A PHP extension is not installed: {name} is unknown ({file}:{hit.get('line')}): {quoted(what)}",
@@ -254,7 +282,7 @@ def php(hit: Hit) -> Hypothesis | None:
                 high(
                     f"Install the PHP extension that has {name}",
                     "Add it to the image (docker-php-ext-install, pecl) and enable it",
-                    "RUN docker-php-ext-install pdo_mysql",
+                    f"RUN docker-php-ext-install {module}",
                 ),
             ),
         )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 from failback.diagnosis.recommend import high
-from failback.diagnosis.rule import Hit, Hypothesis, line_rule
+from failback.diagnosis.rule import Hit, Hypothesis, line_rule, trace_rule
 from failback.diagnosis.rules.network import address_in
 from failback.diagnosis.scene import Scene
+from failback.facts.document import Document
+from failback.facts.traces import Raised, Trace
 from failback.model.diagnosis import FailureType
 
 
@@ -69,6 +71,9 @@ def port_forbidden(hit: Hit) -> Hypothesis | None:
         )
     if port and int(port) >= 1024:
         return None
+    if not port:
+        asked = re.search(r"(?:port|PORT|:)\D{0,12}\b(\d{1,3})\b(?!\.)", hit.document.text[:4000])
+        port = asked.group(1) if asked else ""
     return Hypothesis(
         FailureType.PORT_CONFLICT,
         f"Port {port or 'below 1024'} may not be used: a port below 1024 needs a privilege that the process's user lacks (permission denied){hit.at}: {hit.line}",
@@ -124,3 +129,21 @@ def _listens_twice(scene: Scene) -> str:
             if match:
                 return match.group(1)
     return ""
+
+
+@trace_rule("port-forbidden-trace", "bind(2): EACCES below 1024, in a traceback without the address", "python")
+def port_forbidden_trace(scene: Scene, document: Document, trace: Trace, root: Raised) -> Hypothesis | None:
+    """PermissionError out of socket.bind: the message names no path, the frames say what was tried."""
+    if root.name != "PermissionError" or not any(
+        frame.function in ("server_bind", "bind") or ".bind(" in frame.code for frame in root.frames[-6:]
+    ):
+        return None
+    asked = re.search(r"(?:port|PORT|:)\D{0,12}\b(\d{1,3})\b(?!\.)", document.text[:4000])
+    port = asked.group(1) if asked else "80 or another below 1024"
+    return Hypothesis(
+        FailureType.PORT_CONFLICT,
+        f"Port {port} may not be used: a port below 1024 needs a privilege that the process's user lacks (permission denied) (at {scene.place_of(trace)})",
+        0.93,
+        (high(f"Listen at a port above 1023 instead of {port}", "Use for example port 8080 and map it (Service targetPort, load balancer), or give the process CAP_NET_BIND_SERVICE", "PORT=8080"),),
+        names=(port,),
+    )  # fmt: skip

@@ -195,6 +195,8 @@ def killed(scene: Scene) -> Iterable[Hypothesis]:
 def runtime(hit: Hit) -> Hypothesis | None:
     """The runtime itself says that there is no memory left."""
     line = hit.line
+    if "maxmemory" in line:
+        return None
     if re.search(r"out of memory and swap|shmall|device", line, re.IGNORECASE) and "kill" not in line.lower():
         return None
     scene = hit.scene
@@ -305,7 +307,7 @@ def _ended_for_memory(scene: Scene) -> bool:
         return True
     if any("OOMKilled" in (s.reason, s.last_reason) for pod in scene.pods() for s in container_states(pod)):
         return True
-    words = ("killed", "outofmemory", "out of memory", "memoryerror", "heap limit", "oom")
+    words = ("allowed memory size", "killed", "outofmemory", "out of memory", "memoryerror", "heap limit", "oom")
     return any(word in document.lower for document in scene.documents for word in words)
 
 

@@ -83,16 +83,31 @@ def database_missing(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "migration-history",
-    "can't locate revision|is not present|multiple head|checksum mismatch|failed migration|flyway|nodenotfounderror|inconsistentmigrationhistory|dirty database|validate failed|target database is not up to date|p3009|p3018|p3005|migration failed|error applying migration|failed to apply|migrationerror|migrate: |migrations failed|conflicting migrations|migrations have failed|detected failed migration|error running migration|liquibase|irreversible|rake aborted",
-    r"Revision (?P<ref>\S+) referenced from [^\n]* is not present|Can't locate revision identified by '(?P<rev>[^']+)'|Multiple head revisions|[Cc]hecksum mismatch for migration version (?P<fly>\S+)|NodeNotFoundError: Migration (?P<dj>\S+)|InconsistentMigrationHistory|Dirty database version (?P<dirty>\d+)|Flyway\w*Exception|Validate failed|Target database is not up to date|P30(?:09|18|05)|[Mm]igration [`'\"]?(?P<m>[\w.-]+)[`'\"]? (?:failed|could not)|[Mm]igrations? (?:failed|error)|Error applying migration (?P<ap>\S+)|[Ff]ailed migration to version (?P<fv>[\w.]+)|Conflicting migrations|MigrationError|Validation Failed:.*change sets? check sum|LiquibaseException|Failed to apply (?:migration )?(?P<fa>\S+)|StandardError: An error has occurred, (?:this and )?all later migrations canceled",
+    "directory is corrupt|applied before its dependency|can't locate revision|is not present|multiple head|checksum mismatch|failed migration|flyway|nodenotfounderror|inconsistentmigrationhistory|dirty database|validate failed|target database is not up to date|p3009|p3018|p3005|migration failed|error applying migration|failed to apply|migrationerror|migrate: |migrations failed|conflicting migrations|migrations have failed|detected failed migration|error running migration|liquibase|irreversible|rake aborted",
+    r"Migration (?P<inc>\S+ is applied before its dependency \S+)|migration directory is corrupt[^\n]*missing: (?P<knex>[^\n]+)|Revision (?P<ref>\S+) referenced from [^\n]* is not present|Can't locate revision identified by '(?P<rev>[^']+)'|Multiple head revisions|[Cc]hecksum mismatch for migration version (?P<fly>\S+)|NodeNotFoundError: Migration (?P<dj>\S+)|InconsistentMigrationHistory|Dirty database version (?P<dirty>\d+)|Flyway\w*Exception|Validate failed|Target database is not up to date|P30(?:09|18|05)|[Mm]igration [`'\"]?(?P<m>[\w.-]+)[`'\"]? (?:failed|could not)|[Mm]igrations? (?:failed|error)|Error applying migration (?P<ap>\S+)|[Ff]ailed migration to version (?P<fv>[\w.]+)|Conflicting migrations|MigrationError|Validation Failed:.*change sets? check sum|LiquibaseException|Failed to apply (?:migration )?(?P<fa>\S+)|StandardError: An error has occurred, (?:this and )?all later migrations canceled",
     source="alembic, Django, Flyway, Liquibase, Prisma, golang-migrate, Rails",
 )
 def history(hit: Hit) -> Hypothesis | None:
     """The migrations' own record does not fit the files, or one of them failed half-way."""
     revision = next((v for v in hit.match.groupdict().values() if v), "").rstrip(".,:;")
+    if hit.line.startswith(("raise ", "throw ")):
+        return None
     tool, command = _tool(hit)
     low = hit.line.lower()
-    if hit.get("rev") or hit.get("ref"):
+    inconsistent = re.search(r"Migration (\S+ is applied before its dependency \S+)", hit.line)
+    if inconsistent:
+        revision = inconsistent.group(1)
+        why, fix = (
+            f"its history is inconsistent: {revision}",
+            f"Apply the migrations in the order of their dependencies: {revision}; correct the dependency, or record the missing one (migrate --fake) when its tables exist",
+        )
+        command = "python manage.py showmigrations && python manage.py migrate --fake APP NAME"
+    elif hit.get("knex"):
+        why, fix = (
+            f"the files {revision} that were applied before are missing in this release",
+            f"Ship {revision} with the release (restore and commit the file), or remove its entry from the migrations' table",
+        )
+    elif hit.get("rev") or hit.get("ref"):
         why, fix = (
             f"the database is at revision {revision}, which no migration file of this release has",
             f"Ship the migration file with revision {revision} in the release (it may exist on another branch), or set the database to a known version with alembic stamp",

@@ -214,6 +214,8 @@ def refused(hit: Hit) -> Hypothesis | None:
         for word in (
             "docker daemon",
             "docker.sock",
+            "pg_hba",
+            "server error: fatal",
             "password",
             "x509",
             "certificate",
@@ -353,6 +355,8 @@ def timed_out(hit: Hit) -> Hypothesis | None:
     ):
         return None
     if hit.document.role == "step" and hit.scene.step_type in ("build", "docker", "test"):
+        return None
+    if re.search(r"\b\w*timeout\w*\s*[=:]\s*\d", hit.line, re.IGNORECASE):  # a setting is shown, nothing timed out
         return None
     kind, host, port = target_of(hit)
     if not (host or kind):

@@ -140,7 +140,7 @@ def cargo(hit: Hit) -> Hypothesis | None:
 @line_rule(
     "go-modules",
     "checksum mismatch|missing go.sum entry|unknown revision|invalid version|no required module|module lookup disabled|updates to go.mod needed|reading https|cannot find module providing|go.mod requires go|ambiguous import|410 gone|malformed module|module declares its path|inconsistent vendoring|does not contain package|terminal prompts disabled",
-    r"verifying (?P<a>\S+?)@(?P<av>\S+?): checksum mismatch|missing go\.sum entry for (?:module providing package |go\.mod file )?(?P<b>\S+)|(?P<c>[\w./-]+)@(?P<cv>\S+?): (?:invalid version|unknown revision|reading|module lookup)[^\n]*|no required module provides package (?P<d>[^\s;:]+)|cannot find module providing package (?P<e>\S+)|go\.mod requires go >= (?P<go>[\d.]+)|updates to go\.mod needed|module declares its path as: (?P<p>\S+)|module (?P<f>[^\s@]+)@(?P<fv>\S+) found[^\n]*does not contain package (?P<g>\S+)|inconsistent vendoring",
+    r"module lookup disabled by GOPROXY|verifying (?P<a>\S+?)@(?P<av>\S+?): checksum mismatch|missing go\.sum entry for (?:module providing package |go\.mod file )?(?P<b>\S+)|(?P<c>[\w./-]+)@(?P<cv>\S+?): (?:invalid version|unknown revision|reading|module lookup)[^\n]*|no required module provides package (?P<d>[^\s;:]+)|cannot find module providing package (?P<e>\S+)|go\.mod requires go >= (?P<go>[\d.]+)|updates to go\.mod needed|module declares its path as: (?P<p>\S+)|module (?P<f>[^\s@]+)@(?P<fv>\S+) found[^\n]*does not contain package (?P<g>\S+)|inconsistent vendoring",
     source="the go command's module errors",
 )
 def go_modules(hit: Hit) -> Hypothesis | None:
@@ -159,6 +159,16 @@ def go_modules(hit: Hit) -> Hypothesis | None:
             ),
             names=("go", "go.mod"),
         )
+    if "module lookup disabled" in hit.line:
+        wanted = re.search(r"(?:downloading|finding) (\S+) (v\S+)", hit.document.window(hit.index, 6, 0))
+        named = f"{wanted.group(1)} {wanted.group(2)}" if wanted else "a module"
+        return Hypothesis(
+            _RESOLUTION,
+            f"The Go module {named} cannot be downloaded: the module proxy is disabled (GOPROXY=off) and it is not in the cache or vendor folder: {hit.line}",
+            0.95,
+            (high("Set GOPROXY, or vendor the modules", f"Enable the download (GOPROXY=https://proxy.golang.org,direct), fill the cache before, or commit vendor/ with {named} (go mod vendor)", "go mod vendor && go build -mod=vendor ./..."),),
+            names=("go.mod",),
+        )  # fmt: skip
     module = next((hit.get(k) for k in "abcdefp" if hit.get(k)), "").rstrip(":;,")
     version = (hit.get("av") or hit.get("cv") or hit.get("fv")).rstrip(":;,")
     if hit.get("a"):

@@ -62,7 +62,7 @@ def pip_none(hit: Hit) -> Hypothesis | None:
             ),
         )
     why = (
-        f"this version does not exist for the Python in use ({python.group(1)} required)"
+        f"this version is not offered for the Python in use ({python.group(1)} required)"
         if python
         else f"no version matches; there are {versions[0]} to {newest or versions[-1]}"
         if versions

@@ -88,7 +88,9 @@ def exec_format(hit: Hit) -> Hypothesis | None:
     """A binary for another CPU, or a script without a shebang."""
     if "warning" in hit.line.lower() and hit.document.role == "step":
         return None
-    program = re.search(r"(?:exec |exec: \"|execute )?'?\"?((?:/|\./)[\w./-]+)", hit.line)
+    program = re.search(r"[Ee]xec format error: '([^']+)'", hit.line) or re.search(
+        r"(?:exec |exec: \"|execute )?'?\"?((?:/|\./)[\w./-]+)", hit.line
+    )
     name = program.group(1) if program else "the program"
     script = (
         name.endswith((".sh", ".py", ".rb"))
@@ -112,7 +114,7 @@ def exec_format(hit: Hit) -> Hypothesis | None:
         FailureType.PLATFORM_MISMATCH,
         f"{name} was built for another CPU architecture or operating system (exec format error): {hit.line}",
         0.94,
-        (high("Build the image for the node's platform", "Build for the CPU architecture of the node (linux/amd64 or linux/arm64), or publish a multi-platform image", "docker buildx build --platform linux/amd64,linux/arm64 -t IMAGE --push ."),
+        (high(f"Build {name} for the node's platform", f"Build {name} and the image for the CPU architecture of the node (linux/amd64 or linux/arm64), or publish a multi-platform image", "docker buildx build --platform linux/amd64,linux/arm64 -t IMAGE --push ."),
          medium("Or choose nodes that fit", "Set a nodeSelector for the image's architecture", "nodeSelector: {kubernetes.io/arch: arm64}")),
         names=(name,),
     )  # fmt: skip
@@ -157,7 +159,7 @@ _SHELLS = r"(?:(?:/bin/)?(?:ba|da|z|a)?sh|/usr/bin/env|env|[\w./-]+\.sh|[\w./-]+
 @line_rule(
     "command-not-found",
     "not found|no such file or directory|enoent|is not recognized as",
-    rf"^\s*{_SHELLS}['‘\"]?(?P<a>[\w./+@-]+)['’\"]?: (?:command )?not found|spawn (?P<b>\S+) ENOENT|exec: \"(?P<c>[^\"]+)\": (?:executable file not found|stat [^\n]*: no such file)|(?:env|/usr/bin/env): ['‘\"]?(?P<d>[\w./+-]+)['’\"]?: No such file|exec (?P<e>/?[\w./-]+): no such file|'(?P<f>[\w.-]+)' is not recognized as|(?:can't|cannot) (?:exec|find command) ['\"]?(?P<g>[\w./-]+)|^(?:/bin/)?\w*sh: \d+: (?P<h>[\w./-]+): not found|fork/exec (?P<i>\S+): no such file|^(?:make|bash|sh)(?:\[\d+\])?: (?P<j>[\w./-]+): No such file or directory$",
+    rf"^\s*{_SHELLS}['‘\"]?(?P<a>[\w./+@-]+)['’\"]?: (?:command )?not found|spawn (?P<b>\S+) ENOENT|exec: \"(?P<c>[^\"]+)\": (?:executable file not found|stat [^\n]*: no such file)|(?:env|/usr/bin/env): ['‘\"]?(?P<d>[\w./+-]+)['’\"]?: No such file|exec (?P<e>/?[\w./-]+): no such file|'(?P<f>[\w.-]+)' is not recognized as|(?:can't|cannot) (?:exec|find command) ['\"]?(?P<g>[\w./-]+)|^(?:/bin/)?\w*sh: \d+: (?P<h>[\w./-]+): not found|command not found: (?P<k>[\w./-]+)|fork/exec (?P<i>\S+): no such file|^(?:make|bash|sh)(?:\[\d+\])?: (?P<j>[\w./-]+): No such file or directory$",
     source="shells' exit 127; execvp ENOENT; runc",
     flags=re.IGNORECASE | re.MULTILINE,
 )
@@ -167,6 +169,12 @@ def command_missing(hit: Hit) -> Hypothesis | None:
     if not name or name in ("line", "module", "file") or "shared librar" in hit.line:
         return None
     script = "/" in name or name.endswith((".sh", ".py"))
+    called = "executable file not found in $PATH" in hit.line and hit.scene.evidence.exit_code not in (
+        126,
+        127,
+        128,
+        None,
+    )  # by the running program
     certain = 0.93 if hit.scene.evidence.exit_code in (126, 127, 128, None) or hit.document.role != "step" else 0.82
     if script:
         text = f"The command {name} is not found in the release or image: {hit.line}"
@@ -183,7 +191,9 @@ def command_missing(hit: Hit) -> Hypothesis | None:
             f"RUN apt-get update && apt-get install -y {name}",
         )
     return Hypothesis(
-        FailureType.BAD_COMMAND if hit.document.role != "step" or script else FailureType.MISSING_DEPENDENCY,
+        FailureType.BAD_COMMAND
+        if script or (hit.document.role != "step" and not called)
+        else FailureType.MISSING_DEPENDENCY,
         text,
         certain,
         (

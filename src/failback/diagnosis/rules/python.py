@@ -235,6 +235,14 @@ def exception(scene: Scene, document: Document, trace: Trace, root: Raised) -> H
         )
     if root.name in ("SyntaxError", "IndentationError", "TabError") and frame:
         spot = last or frame
+        if root.name == "SyntaxError" and re.match(r"(?:match\b.+:|case\b.+:|except\*|type \w+ =)", frame.code.strip()):
+            return Hypothesis(
+                FailureType.VERSION_INCOMPATIBILITY,
+                f"{scene.in_release(spot.file)} line {spot.line} uses syntax of a newer Python than the one that runs it ({quoted(frame.code, 80)}): {quoted(said)}",
+                0.9,
+                (high("Run a newer Python", "Upgrade the Python of the image (match needs 3.10, except* 3.11, type 3.12), or replace it by if and elif", "FROM python:3.12-slim"),),
+                names=(scene.in_release(spot.file),),
+            )  # fmt: skip
         return Hypothesis(
             FailureType.CODE_ERROR,
             f"Syntax error in {scene.in_release(spot.file)} line {spot.line}: {quoted(said)}",

@@ -233,7 +233,8 @@ def framework(hit: Hit) -> Hypothesis | None:
     if hit.document.role == "step" and hit.scene.step_type in ("quality", "security"):
         return None
     below = hit.document.window(hit.index, 0, 8)
-    value = re.search(r"(?:Property|Value|Reason): .*", below)
+    value = re.search(r"(?:Value|Reason|Property): .*", below)
+    reasons = "; ".join(m.strip() for m in re.findall(r"(?:Property|Value|Reason): .*", below))
     missing = re.search(
         r"must not be empty|is not set|missing|required|not configured|must be set", what, re.IGNORECASE
     )
@@ -242,7 +243,7 @@ def framework(hit: Hit) -> Hypothesis | None:
     kind = FailureType.MISSING_CONFIGURATION if missing else FailureType.INVALID_CONFIGURATION
     return Hypothesis(
         kind,
-        f"The configuration of {shown} is {'missing' if missing else 'invalid'}{hit.at}: {quoted(what)}",
+        f"The configuration of {shown} is {'missing' if missing else 'invalid'}{hit.at}: {quoted(what)}{f' ({quoted(reasons, 200)})' if reasons else ''}: {hit.line}",
         0.84,
         (
             high(

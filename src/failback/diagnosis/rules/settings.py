@@ -263,6 +263,12 @@ def value(scene: Scene, document: Document, trace: Trace, root: Raised) -> Hypot
             r"(?:environ|getenv|env|config|settings|conf|options|os\.environ\.get)\W+['\"](\w+)", frame.code
         )
         name = named.group(1) if named else ""
+    if not name and shown:
+        printed = re.search(
+            rf"\b([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|[a-z]\w*(?:[._]\w+)+)[\"']?\s*[=:]\s*[\"']?{re.escape(shown)}\b",
+            document.text[:50_000],
+        )
+        name = printed.group(1) if printed else ""
     if (
         not name
         and not re.search(r"environ|getenv|config|setting", frame.code if frame else "", re.IGNORECASE)

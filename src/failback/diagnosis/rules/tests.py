@@ -335,3 +335,28 @@ def test_summary(scene: Scene) -> Iterable[Hypothesis]:
         scene.step_name,
         names=(spot.split(":")[0],) if spot else (),
     )
+
+
+@line_rule("ctest", "the following tests failed", r"The following tests FAILED:", source="CTest's summary", most=1)
+def ctest(hit: Hit) -> Hypothesis | None:
+    """CTest: the numbered list of what failed; the output of the test stands above."""
+    named = re.findall(r"^\s+\d+ - (\S+) \(([^)]+)\)", hit.document.window(hit.index + 1, 0, 8), re.MULTILINE)
+    if not named:
+        return None
+    said = next(
+        (
+            quoted(line, 160)
+            for line in hit.document.lines[: hit.index]
+            if re.search(r"Assertion|[Ff]ailure|error:|expected|terminate", line)
+        ),
+        "",
+    )
+    place = re.search(r"([\w./-]+\.(?:c|cc|cpp|cxx)):(\d+)", said)
+    spot = f"{hit.scene.in_release(place.group(1))}:{place.group(2)}" if place else named[0][0]
+    return Hypothesis(
+        FailureType.TEST_FAILURE,
+        f"Test {', '.join(name for name, _ in named[:4])} ({named[0][1]}) fails: {said or hit.line}",
+        0.95,
+        fixes(named[0][0], spot, said, hit.scene),
+        names=(spot.split(":")[0],),
+    )

@@ -57,6 +57,13 @@ class Cluster:
         """All objects that the selectors name; each has its kind and apiVersion."""
         return (await self.listing(kind, labels=labels, fields=fields, namespace=namespace, everywhere=everywhere))[0]
 
+    async def few(self, kind: str, most: int, *, fields: str = "") -> list[Object] | None:
+        """All objects of all namespaces; None where there are more than `most`, of which no more is read then."""
+        found = await self.kind(kind)
+        parameters = {**_selectors("", fields), "limit": most}
+        answer = await self._wire.json("GET", found.path(None), parameters, kind=kind)
+        return None if answer["metadata"].get("continue") else list(answer.get("items") or ())
+
     async def listing(
         self, kind: str, *, labels: str = "", fields: str = "", namespace: str | None = None, everywhere: bool = False
     ) -> tuple[list[Object], str]:

@@ -82,7 +82,8 @@ def _quotas(scene: Scene, needed: Sequence[tuple[Unit, Object, int]]) -> Iterato
 
 def _nodes(scene: Scene, needed: Sequence[tuple[Unit, Object, int]]) -> Iterator[Finding]:
     if scene.nodes is None:
-        yield Finding("info", "capacity", "not looked at: this account may not list nodes. The scheduler will tell")
+        why = "this account may not list nodes, or there are more than a rough sum is worth"
+        yield Finding("info", "capacity", f"not looked at: {why}. The scheduler will tell")
         return
     for unit, pod, count in needed:
         if not count and scene.live.get(unit.told) is not None:

@@ -15,14 +15,16 @@ from failback.targets.kubernetes.kinds import Object, labels_of
 from failback.targets.kubernetes.site import Site
 
 Found = TypeVar("Found")
-_NODES_MAX = 200  # the pods of more nodes would be too much to read for a rough sum
+# More would be too much to read for a rough sum: a deployment costs the same in a large cluster as in a small one.
+_NODES_MAX = 200
+_PODS_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
     """One moment of the namespace. Keys of `live` and `pods`: "Deployment/web"; of `referenced`: (kind, name).
 
-    `nodes`, `node_pods`, `quotas`: None where they may not be read. `unread`: what that was.
+    `nodes`, `node_pods`, `quotas`: None where they may not be read, or are too many. `unread`: what that was.
     """
 
     service: str
@@ -82,7 +84,7 @@ async def read(site: Site, desired: Desired, *, dark_safe: bool) -> Scene:
             allowed("Ingress", cluster.find("Ingress")),
             allowed("HorizontalPodAutoscaler", cluster.find("HorizontalPodAutoscaler")),
             allowed("ResourceQuota", cluster.find("ResourceQuota")),
-            allowed("Node", cluster.find("Node")),
+            allowed("Node", cluster.few("Node", _NODES_MAX)),
         ),
     )
     live = {unit.told: one for unit, one in zip(desired.units, lives, strict=True)}
@@ -90,13 +92,12 @@ async def read(site: Site, desired: Desired, *, dark_safe: bool) -> Scene:
     reaching = [
         one for one in services if any(selects((one.get("spec") or {}).get("selector"), each) for each in labels)
     ]
-    few = nodes is not None and 0 < len(nodes) <= _NODES_MAX
     pods, reached, node_pods = await asyncio.gather(
         asyncio.gather(
             *(pods_of(site, one or desired.workload(unit)) for unit, one in zip(desired.units, lives, strict=True))
         ),
         asyncio.gather(*(cluster.find("Pod", labels=_selector(one)) for one in reaching)),
-        allowed("Pod of all namespaces", cluster.find("Pod", fields=_RUNNING, everywhere=True)) if few else _nothing(),
+        allowed("Pod of all namespaces", cluster.few("Pod", _PODS_MAX, fields=_RUNNING)) if nodes else _nothing(),
     )
     return Scene(
         service=site.service,

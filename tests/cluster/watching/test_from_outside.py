@@ -46,7 +46,6 @@ async def test_the_proxys_own_time_is_not_the_releases(rig: Rig) -> None:
     verdict = await rig.judge(pod(container({"VERSION": "quick", "LATENCY_S": 0.05})), checks=tight)
 
     assert verdict.state is VerdictState.HEALTHY, verdict
-    assert "above the" in rig.views[-1].replicas[0].smoke[0].expected
 
 
 async def test_a_pod_that_does_not_listen_is_seen_through_the_proxy(rig: Rig) -> None:

@@ -27,6 +27,7 @@ class Asking:
         self.way = way
         self.by_name = by_name
         self.asked: list[tuple[str, str]] = []
+        self.usual: float | None = None
 
     async def ask(self, one: dict[str, Any], question: Question, port: Any = None) -> Answer:
         name = one["metadata"]["name"]
@@ -35,7 +36,7 @@ class Asking:
         return answer if isinstance(answer, Answer) else answer(len(self.asked))
 
     async def usual_ms(self, stable: Any, question: Question) -> float | None:
-        return None
+        return self.usual
 
 
 class Heard:
@@ -188,6 +189,22 @@ async def test_a_check_that_the_stable_revision_fails_too_says_so(scenes: Callab
 
     asked = await scene.until(one, lambda found: found.smoke_done)
     assert asked.smoke[0].error == "answered 500; a stable pod fails this check as well: answered 302"
+
+
+@pytest.mark.parametrize(("usual_ms", "good"), [(None, False), (50.0, False), (200.0, True)])
+async def test_a_late_answer_is_measured_against_the_way_itself(
+    scenes: Callable[..., Scene], usual_ms: float | None, good: bool
+) -> None:
+    """400 ms where 300 are allowed: late, unless the way to a stable pod takes 200 of them."""
+    asking = Asking(new=Answer(200, "fine", 400.0), old=GOOD)
+    asking.usual = usual_ms
+    scene = scenes(asking, {"ready": {"path": "/"}, "smoke": [{"path": "/", "max_ms": 300}]}, [named("old")])
+    one = named("new")
+
+    scene.prober.seen(one, ready=True, at_s=0.5)
+
+    asked = await scene.until(one, lambda found: found.smoke_done)
+    assert asked.smoke[0].passed is good
 
 
 async def test_an_api_server_that_is_away_is_no_answer_of_the_pod(scenes: Callable[..., Scene]) -> None:

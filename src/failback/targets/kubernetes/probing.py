@@ -85,7 +85,7 @@ class Prober:
         self._smoking = smoking
         self._own_check = str(self._ready.get("path") or "/") != "/" or self._ready.get("status") is not None
         self._implied: list[Mapping[str, Any]] | None = None
-        self._of_stable: dict[tuple[str, str], ProbeResult] = {}
+        self._of_stable: dict[tuple[str, str], ProbeResult | None] = {}
         self._deciding = asyncio.Lock()
         self._all: dict[str, Asked] = {}
         self.wanted = sum(int(check.get("repeat") or 1) for check in self._smokes) if smoking else 0
@@ -219,13 +219,14 @@ class Prober:
                 answer = await _whole(self._reach.ask(pod, question))
                 if answer.status is None and answer.took_ms > _SILENCE_MS and not await self._nodes.is_heard(pod):
                     continue
-                usual_ms = None
-                if check.get("max_ms"):
+                result = judge_smoke(pod["metadata"]["name"], check, answer)
+                if (result.error or "").startswith("took "):
+                    # Only a right answer that came late needs to know what the way to the pod takes by itself.
                     usual_ms = await self._reach.usual_ms(next(iter(self._stable()), None), question)
+                    result = judge_smoke(pod["metadata"]["name"], check, answer, usual_ms)
                 break
             except FailbackError:
                 await asyncio.sleep(_API_AGAIN_S)
-        result = judge_smoke(pod["metadata"]["name"], check, answer, usual_ms)
         if not result.passed:
             result = dataclasses.replace(result, error=f"{result.error}{await self._stable_as_well(check, question)}")
         self._keep(pod["metadata"]["name"], result)
@@ -239,12 +240,13 @@ class Prober:
         if stable is None or question.method not in _SAFE:
             return ""
         if key not in self._of_stable:
+            self._of_stable[key] = None  # the answers beside this one do not wait for it
             try:
                 self._of_stable[key] = judge_smoke("stable", check, await _whole(self._reach.ask(stable, question)))
             except FailbackError:
                 return ""
         theirs = self._of_stable[key]
-        return "" if theirs.passed else f"; a stable pod fails this check as well: {theirs.error}"
+        return "" if theirs is None or theirs.passed else f"; a stable pod fails this check as well: {theirs.error}"
 
 
 class Sampler:

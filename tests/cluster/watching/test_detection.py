@@ -5,6 +5,7 @@ The limits are ten times what was seen on two busy cores: they tell "at once" fr
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -224,11 +225,13 @@ async def test_healthy_releases_are_let_through(rig: Rig, name: str) -> None:
     assert verdict.state is VerdictState.HEALTHY, verdict
 
 
-async def test_one_flaky_restart_is_forgiven(rig: Rig) -> None:
+async def test_one_flaky_restart_is_forgiven(rig: Rig, request: pytest.FixtureRequest) -> None:
     """The first pod that finds the marker missing ends; its restart and the other pod find it."""
+    folder = f"/tmp/failback-flaky-{rig.cluster.namespace}"
+    request.addfinalizer(lambda: shutil.rmtree(folder, ignore_errors=True))
     shared = {
         "name": "once",
-        "hostPath": {"path": f"/tmp/failback-flaky-{rig.cluster.namespace}", "type": "DirectoryOrCreate"},
+        "hostPath": {"path": folder, "type": "DirectoryOrCreate"},
     }
     spec = pod(
         container(

@@ -21,7 +21,12 @@ class Release:
             "env": [{"name": "VERSION", "value": str(number)}],
             "envFrom": [{"configMapRef": {"name": "app-config"}}],
             "ports": [{"name": "http", "containerPort": PORT}],
-            "readinessProbe": {"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 1},
+            # Patient: on a busy machine an answer may be late, and that is not what these stories are about.
+            "readinessProbe": {
+                "httpGet": {"path": "/healthz", "port": "http"},
+                "periodSeconds": 1,
+                "timeoutSeconds": 5,
+            },
         }
         self.pod: Object = {"containers": [self.container], "terminationGracePeriodSeconds": 3}
         labels = {"app": "app"}

@@ -47,6 +47,7 @@ class Scenario:
     spoils: Spoil | None = None
     foreseen: bool = False
     unforeseen: bool = True
+    refused: bool = False  # where foreseen: not permitted, so it is no execution at all
     checks: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
     kind: str = "Deployment"
@@ -182,7 +183,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("service account gone", account_vanishes, "pods-forbidden", "missing_configuration", ("runner",),
              spoils=drop("serviceaccount", "runner"), foreseen=True),
     Scenario("RBAC-denied", limited_account, "", "rbac_forbidden", ("deployer", "deployments"),
-             spoils=withdraw_rights, foreseen=True),
+             spoils=withdraw_rights, foreseen=True, refused=True),
     Scenario("admission policy", admission_rule, "admission-denied", "admission_denied", ("no pods in",),
              spoils=deny_pods, foreseen=True),
     Scenario("Pod Security", env(), "admission-denied", "admission_denied", ("restricted",),

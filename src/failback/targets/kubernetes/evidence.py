@@ -16,6 +16,7 @@ from failback.model.evidence import Evidence, LogPair, ProbeResult
 from failback.targets.kubernetes.desired import references
 from failback.targets.kubernetes.kinds import Object, annotations_of
 from failback.targets.kubernetes.pods import containers, is_ready, main_container, restarts
+from failback.targets.kubernetes.record import EXECUTION, execution_label
 from failback.targets.kubernetes.saying import last_seen
 from failback.targets.kubernetes.site import Site
 from failback.targets.kubernetes.watching import Judged
@@ -32,9 +33,12 @@ _NOT_TOLD = ("kubectl.kubernetes.io/last-applied-configuration", "failback.dev/r
 T = TypeVar("T")
 
 
-async def evidence(site: Site, judged: Sequence[Judged], change: str = "") -> Evidence:
-    """Of the new revision of these workloads. Never raises for something that can't be read."""
+async def evidence(site: Site, judged: Sequence[Judged], change: str = "", *, execution: str | None = None) -> Evidence:
+    """Of the new revision of these workloads, and of the Jobs of this execution that failed before it. Never raises for
+    something that can't be read."""
     parts = await asyncio.gather(*(_of_one(site, one) for one in judged))
+    if execution is not None:
+        parts = [*await _or(_of_jobs(site, execution), []), *parts]
     pods = [pod for part in parts for pod in part.pods]
     names = [pod["metadata"]["name"] for pod in pods]
     probes = [probe for name in names for probe in _telling(site.probes.get(name, []))]
@@ -81,6 +85,33 @@ async def _of_one(site: Site, judged: Judged) -> _Part:
         _or(_manifests(site, judged), []),
     )
     return part
+
+
+async def _of_jobs(site: Site, execution: str) -> list[_Part]:
+    """Each failed Job with its pods: what they printed is why the rollout was not begun."""
+    jobs = await site.cluster.find("Job", labels=f"{EXECUTION}={execution_label(execution)}")
+    return list(await asyncio.gather(*(_of_job(site, job) for job in jobs if _has_failed(job))))
+
+
+async def _of_job(site: Site, job: Object) -> _Part:
+    part = _Part()
+    name = job["metadata"]["name"]
+    found = await site.cluster.find("Pod", labels=f"batch.kubernetes.io/job-name={name}")
+    part.pods = sorted(found, key=_worst_first)[:_PODS_MAX]
+    part.manifests = [job]
+    about = [f"involvedObject.uid={one['metadata']['uid']}" for one in (job, *part.pods)]
+    listed, part.logs = await asyncio.gather(
+        asyncio.gather(*(_or(site.cluster.find("Event", fields=fields), []) for fields in about)),
+        _or(_logs(site, part.pods), {}),
+    )
+    events = sorted((event for one in listed for event in one), key=lambda event: last_seen(event) or 0.0)
+    part.events = [_cut_event(event) for event in events[-_EVENTS_MAX:]]
+    return part
+
+
+def _has_failed(job: Object) -> bool:
+    conditions = (job.get("status") or {}).get("conditions") or ()
+    return any(one["type"] == "Failed" and one["status"] == "True" for one in conditions)
 
 
 async def _or(reading: Awaitable[T], otherwise: T) -> T:

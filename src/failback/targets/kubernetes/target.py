@@ -35,7 +35,7 @@ from failback.targets.kubernetes import (
 )
 from failback.targets.kubernetes.desired import Desired, Unit, desired_of
 from failback.targets.kubernetes.kinds import Object
-from failback.targets.kubernetes.record import Record
+from failback.targets.kubernetes.record import Moment, Record
 from failback.targets.kubernetes.site import Settings, Site
 from failback.targets.kubernetes.status import service_state
 from failback.targets.kubernetes.traffic import Traffic
@@ -180,7 +180,7 @@ class KubernetesTarget:
             kept = self._site.kept(f"{failed.id}.evidence.json")
             if kept:
                 return Evidence.from_dict(kept)
-        return await evidence.evidence(self._site, await self._judged(failed))
+        return await evidence.evidence(self._site, await self._judged(failed), execution=_execution_of(failed))
 
     async def _capture(self, failed: Revision | None) -> None:
         """Keeps the evidence once, before anything is deleted; within a limit, since the way back does not wait."""
@@ -188,12 +188,12 @@ class KubernetesTarget:
             return
         with contextlib.suppress(TimeoutError, FailbackError):
             async with asyncio.timeout(_CAPTURE_S_MAX):
-                seen = await evidence.evidence(self._site, await self._judged(failed))
+                judged = await self._judged(failed)
+                seen = await evidence.evidence(self._site, judged, execution=_execution_of(failed))
             self._site.keep(f"{failed.id}.evidence.json", seen.as_dict())
 
     async def clean_up(self, failed: Revision | None, journal: Journal) -> Sequence[Action]:
-        execution = str(failed.details["execution"]) if failed and failed.details.get("execution") else None
-        actions = await recovery.clean_up(self._site, self._units_of(failed), journal, execution)
+        actions = await recovery.clean_up(self._site, self._units_of(failed), journal, _execution_of(failed))
         if failed is not None:
             self._site.forget_staged(failed.id)
         return actions
@@ -280,6 +280,8 @@ class KubernetesTarget:
             now = await names.hash_of_template(self._site, live)
             stable = now if record is None else record.stable
             new = await names.failed_hash(self._site, live, record) if record is not None else now
+            if failed is not None and (record is None or record.moment is Moment.ANNOUNCED):
+                new = None  # it failed before its first pod: what runs is the stable revision, and not its failure
             judged.append(
                 Judged(
                     unit=unit,
@@ -293,3 +295,7 @@ class KubernetesTarget:
                 )
             )
         return judged
+
+
+def _execution_of(failed: Revision | None) -> str | None:
+    return str(failed.details["execution"]) if failed and failed.details.get("execution") else None

@@ -207,7 +207,7 @@ SCENARIOS: tuple[Scenario, ...] = (
              seconds=35),
     Scenario("over its memory limit", both(_memory("48Mi"), env(USE_MB=200)), "killed-for-memory", "memory_limit",
              ("48",)),
-    Scenario("leak", both(_memory("160Mi"), env(LEAK_MB_PER_S=6)), "memory-runs-out", "memory_leak", (),
+    Scenario("leak", both(_memory("160Mi"), env(LEAK_MB_PER_S=6)), "memory-leaks|memory-runs-out", "memory_leak", (),
              checks={"soak": 25}, seconds=30),
     Scenario("never ready", env(NEVER_READY=1), "not-ready-in-time", "slow_start|code_error", ("503",),
              checks={"ready": {"path": "/healthz", "timeout": 6}}, seconds=15),

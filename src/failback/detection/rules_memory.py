@@ -39,7 +39,7 @@ def memory_runs_out(view: View, limits: Limits) -> Finding | None:
 
 def memory_leaks(view: View, limits: Limits) -> Finding | None:
     for replica in live(view):
-        limit, samples = replica.memory_limit_bytes, _latest(replica.memory_samples, LEAK_SPAN_S)
+        limit, samples = replica.memory_limit_bytes, _latest(replica.memory_samples, LEAK_SPAN_S, LEAK_SAMPLES_MIN)
         if not limit or len(samples) < LEAK_SAMPLES_MIN or samples[-1].at_s - samples[0].at_s < LEAK_SPAN_S:
             continue
         used, growth = samples[-1].bytes, slope(samples)
@@ -74,9 +74,10 @@ def slope(samples: Sequence[MemorySample]) -> float | None:
     return sum((one.at_s - mean_s) * (one.bytes - mean_bytes) for one in samples) / spread
 
 
-def _latest(samples: Sequence[MemorySample], span_s: float) -> Sequence[MemorySample]:
-    """The shortest end of the samples that covers `span_s`; all of them where they are fewer."""
-    for index in range(len(samples) - 1, -1, -1):
+def _latest(samples: Sequence[MemorySample], span_s: float, least: int = 1) -> Sequence[MemorySample]:
+    """The shortest end of the samples that covers `span_s` and is `least` samples long (a kubelet is asked once a
+    second, a local process four times); all of them where they are fewer."""
+    for index in range(len(samples) - least, -1, -1):
         if samples[-1].at_s - samples[index].at_s >= span_s:
             return samples[index:]
     return samples

@@ -325,3 +325,19 @@ def _command(scene: Scene) -> str:
 def _owner(pod: str) -> str:
     """The Deployment's name in a pod's name: shop-7d9f8c6b5-abcde -> shop."""
     return re.sub(r"-[a-z0-9]{6,10}-[a-z0-9]{5}$", "", pod)
+
+
+@scene_rule("memory-growth-seen", "the gate's own samples: memory that grows straight towards its limit")
+def growth_seen(scene: Scene) -> Iterable[Hypothesis]:
+    """It was stopped before the kernel's kill: the verdict itself has the figures."""
+    if scene.evidence.verdict_rule not in ("memory-leaks", "memory-runs-out"):
+        return
+    said = scene.evidence.verdict_reason
+    yield Hypothesis(
+        FailureType.MEMORY_LEAK,
+        f"Memory grows without end and would have reached its limit: {quoted(said, 240)}",
+        0.85,
+        leak_fixes(scene, "", ""),
+        citations=(Citation("verdict", said),),
+        names=("memory",),
+    )

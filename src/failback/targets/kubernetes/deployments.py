@@ -18,7 +18,7 @@ from failback.targets.base import Action, Journal
 from failback.targets.kubernetes import configs, merging, names, rolling, routing
 from failback.targets.kubernetes.cluster import Patch
 from failback.targets.kubernetes.desired import Unit
-from failback.targets.kubernetes.kinds import Object, labels_of, told
+from failback.targets.kubernetes.kinds import Object, annotations_of, labels_of, told
 from failback.targets.kubernetes.mirror import Mirror
 from failback.targets.kubernetes.names import POD_HASH
 from failback.targets.kubernetes.record import (
@@ -38,6 +38,9 @@ from failback.targets.kubernetes.site import Site, Staged
 NEVER_AVAILABLE_S = 2147483646
 NO_DEADLINE_S = 2147483647
 LEAVE_S_MAX = 120.0
+_COPIED_S = 0.2  # by then the controller has copied annotations, where it still does
+_SEEN_S_MAX = 2.0
+_TIDY_TRIES = 5
 _TEMPORARY = ("strategy", "minReadySeconds", "progressDeadlineSeconds")
 
 
@@ -221,12 +224,21 @@ async def close_record(site: Site, unit: Unit, before: Sequence[Any]) -> None:
 
 
 async def _tidy_sets(site: Site, live: Object) -> None:
-    """The controller copies a Deployment's annotations to its ReplicaSets; ours are taken away there too."""
+    """The controller copies a Deployment's annotations to its ReplicaSets; ours are taken away there too, and once more
+    where it did so from an older picture of the Deployment."""
     if live["kind"] != "Deployment":
         return
 
     async def one(name: str) -> None:
         await site.cluster.change("ReplicaSet", name, lambda current: annotate(current, {RECORD: None, FENCE: None}))
 
-    sets = await names.replica_sets(site, live)
-    await asyncio.gather(*(one(each["metadata"]["name"]) for each in sets))
+    def marked(objects: dict[str, Object]) -> list[str]:
+        mine = [each for each in objects.values() if names.owned_by(each, live)]
+        return [each["metadata"]["name"] for each in mine if {RECORD, FENCE} & annotations_of(each).keys()]
+
+    async with Mirror(site.cluster, "ReplicaSet", labels=names.selector_text(live["spec"]["selector"])) as sets:
+        for _ in range(_TIDY_TRIES):
+            await asyncio.gather(*(one(name) for name in marked(sets.objects)))
+            await sets.until(lambda objects: not marked(objects), _SEEN_S_MAX)
+            if not await sets.until(lambda objects: bool(marked(objects)), _COPIED_S):
+                return

@@ -127,7 +127,7 @@ def _context(best: Hypothesis) -> str:
     added = ""
     outer, frame = trace.outer, trace.own_frame()
     if outer is not trace.root and outer.message and outer.message[:60] not in best.cause:
-        added += f"; it was reported as {outer.name}: {quoted(outer.message, 160)}"
+        added += f"; it surfaced as {outer.name}: {quoted(outer.message, 160)}"
     if frame and frame.code and frame.code[:40] not in best.cause:
         added += f"; the line is `{quoted(frame.code, 110)}`"
     return added

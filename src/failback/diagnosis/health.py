@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from failback.diagnosis.asked import answers
+from failback.diagnosis.asked import Answer, answers
 from failback.diagnosis.kube import condition, container_states, event_warnings, killed_by_probe, text
 from failback.diagnosis.scene import Scene
 from failback.facts.document import Document
@@ -50,7 +50,7 @@ def _failed(scene: Scene) -> bool:
         or evidence.api_error is not None
         or bool(evidence.verdict_rule)
         or evidence.timed_out_after_s is not None
-        or _answers_failed([answer.good for answer in asked if answer.good or answer.bad])
+        or (not _only_looked(scene, asked) and _answers_failed([answer.good for answer in asked if answer.good or answer.bad]))
         or any(r.exit_code or r.signal or r.oom_killed or r.restarts for r in evidence.replicas)
         or any(not _pod_works(pod) for pod in evidence.pods)
         or (not ready and any(text(event, "reason") != "MissingClusterDNS" for event in event_warnings(evidence.events)))
@@ -137,6 +137,21 @@ def _only_never_there(scene: Scene) -> bool:
         if (m := re.search(r"\"(?:GET|HEAD) (\S+) HTTP[^\"]*\" 404", d.lines[i]))
     ]
     return bool(asked) and all(_NEVER_THERE.search(path) for path in asked)
+
+
+_STEP_COMPLAINS = re.compile(r"fail|error|unhealthy|expected|roll(?:ed|ing)? ?back|giv(?:e|ing) up|abort|not ready|timed out", re.IGNORECASE)  # fmt: skip
+
+
+def _only_looked(scene: Scene, asked: list[Answer]) -> bool:
+    """A step that printed requests, some refused as they should be (404 for a path that nobody serves), and ended with a good one."""
+    step = scene.step
+    return (
+        step is not None
+        and bool(asked)
+        and asked[-1].good
+        and all(not answer.probe and answer.status is not None and answer.status < 500 for answer in asked)
+        and not _STEP_COMPLAINS.search(step.text)
+    )
 
 
 def _answers_failed(good: list[bool]) -> bool:

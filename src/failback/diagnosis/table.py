@@ -12,7 +12,7 @@ from failback.diagnosis.recommend.packages import align, changed
 from failback.diagnosis.rule import Hit, Hypothesis, Rule, line_rule
 from failback.model.diagnosis import FailureType, Recommendation
 
-MORE = ("line", "at", "place", "program")
+MORE = ("line", "at", "place", "program", "read")  # read: what the own code reads from the environment there
 _FORMATTER = Formatter()
 
 
@@ -53,7 +53,7 @@ def row(
         if allowed and hit.document.role == "step" and (hit.scene.step_type in allowed) == steps.startswith("-"):
             return None
         values = {key: (value or "").strip(" .,;:'\"`") for key, value in hit.match.groupdict().items()}
-        values |= {"line": hit.line, "at": hit.at, "place": hit.place or "the code", "program": ""}
+        values |= {"line": hit.line, "at": hit.at, "place": hit.place or "the code", "program": "", "read": _read_at(hit)}
 
         def fill(text: str) -> str:
             return " ".join(_FORMATTER.vformat(text, (), values).replace("  ", " ").split(" "))
@@ -80,6 +80,16 @@ def row(
     )
     shown = " ".join(re.sub(r"(?:\{\w+\} ?)+", "… ", cause).split()).replace(" …:", ":").strip(" …:")
     return replace(make(build), says=f"{shown}.")
+
+
+_READ = re.compile(r"(?:environ(?:\.get)?|getenv|env|ENV(?:\.fetch)?|config|settings|Getenv)[\[(.]+['\"]?(\w{2,60})")
+
+
+def _read_at(hit: Hit) -> str:
+    """The setting that the own line of code of the trace reads; "" where it reads none."""
+    frame = hit.trace.own_frame() if hit.trace else None
+    found = _READ.search(frame.code) if frame else None
+    return found.group(1) if found else ""
 
 
 def _check(name: str, pattern: str, texts: Sequence[str]) -> None:

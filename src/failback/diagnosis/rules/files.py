@@ -204,6 +204,9 @@ def disk_full(hit: Hit) -> Hypothesis | None:
             ),
         )
     path = path_in(hit.line)
+    if not path.startswith("/"):  # another of the same errors may name the place
+        near = (line for line in hit.document.lines[hit.index : hit.index + 40] if "no space" in line.lower())
+        path = next((found for line in near if (found := path_in(line)).startswith("/")), path)
     quota = "disk quota exceeded (EDQUOT)" if "quota" in low or "edquot" in low else "no space left on device (ENOSPC)"
     return Hypothesis(
         FailureType.DISK_FULL,

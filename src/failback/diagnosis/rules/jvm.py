@@ -109,6 +109,15 @@ def class_missing(hit: Hit) -> Hypothesis | None:
 def class_version(hit: Hit) -> Hypothesis | None:
     """Compiled for a newer Java than the one that runs."""
     around = hit.document.window(hit.index, 1, 1)
+    preview = re.search(r"Preview features are not enabled for (\S+)", around)
+    if preview:
+        return Hypothesis(
+            FailureType.VERSION_INCOMPATIBILITY,
+            f"{preview.group(1)} was compiled with preview features, which this Java does not enable: {hit.line}",
+            0.95,
+            (high("Start Java with --enable-preview, or compile without preview features", f"Add --enable-preview to the java command (JAVA_TOOL_OPTIONS) with the same Java version that compiled {preview.group(1)}, or build it without --enable-preview", "JAVA_TOOL_OPTIONS=--enable-preview"),),
+            names=(preview.group(1),),
+        )  # fmt: skip
     have, want = hit.get("have") or hit.get("have2"), hit.get("want") or hit.get("want2")
     if not have:
         numbers = re.findall(r"(?:version|to) (\d\d)\.0", around)

@@ -13,7 +13,7 @@ from failback.facts.change import DependencyChange
 from failback.facts.document import Document
 from failback.facts.packages import is_node_builtin, package_of
 from failback.facts.traces import Raised, Trace
-from failback.model.diagnosis import FailureType
+from failback.model.diagnosis import FailureType, Recommendation
 
 
 def _package(module: str) -> str:
@@ -30,6 +30,13 @@ def _resolved(module: str, importer: str) -> str:
         elif part not in (".", ""):
             folder = f"{folder}/{part}" if folder else part
     return folder
+
+
+def _extension(path: str, hit: Hit) -> tuple[Recommendation, ...]:
+    """ES modules need the file's extension, which require() and TypeScript's sources leave out."""
+    if "ERR_MODULE_NOT_FOUND" not in hit.line or re.search(r"\.[cm]?[jt]sx?$|\.json$|\.node$", path):
+        return ()
+    return (high(f"Import {path}.js with its extension", f"An ES module import names the whole file: write {path}.js (or {path}/index.js) in the import; for TypeScript set moduleResolution to nodenext so that the compiler insists on it, or bundle the build", f"import ... from './{path.rsplit('/', 1)[-1]}.js'"),)  # fmt: skip
 
 
 @line_rule(
@@ -62,7 +69,7 @@ def module_missing(hit: Hit) -> Hypothesis | None:
             FailureType.MISSING_FILE,
             f"The application's file {shown} is missing from the release: required{by} and not found: {hit.line}",
             0.94 if not in_test else 0.85,
-            add_file(path, scene),
+            (*_extension(path, hit), *add_file(path, scene)),
             names=(path,),
             facts={"path": path},
         )

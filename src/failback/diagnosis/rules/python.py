@@ -53,6 +53,14 @@ def module_missing(hit: Hit) -> Hypothesis | None:
             align(importer, "python", changed(scene, importer)),
             names=(importer,),
         )
+    if _named_by_command(trace) and distribution_of(module).lower() == module.lower():
+        return Hypothesis(
+            FailureType.BAD_COMMAND,
+            f"The start command names the module {module}, which cannot be loaded: it is not found (missing) in the release: {hit.line}",
+            0.88,
+            (high(f"Correct the module {module} in the start command", f"Name the package that the release has (-A {module}, --app, MODULE:app), start in the folder that holds it (working directory, PYTHONPATH), or ship {module} with the release", "ls; python -c 'import MODULE'"),),
+            names=(module,),
+        )  # fmt: skip
     if _is_own(module, scene, trace):
         path = module.replace(".", "/") + ".py"
         return Hypothesis(
@@ -71,6 +79,15 @@ def module_missing(hit: Hit) -> Hypothesis | None:
             align(package, "python", changed(scene, package)),
             names=(package, top),
         )
+    zone = re.search(r"No time zone found with key ([\w/+-]+)", hit.document.text) if top == "tzdata" else None
+    if zone:
+        return Hypothesis(
+            FailureType.MISSING_DEPENDENCY,
+            f"The time zone {zone.group(1)} is not found: its name is misspelt, or the image has no time zone data (tzdata){hit.at}: {hit.line}",
+            0.9,
+            (high(f"Correct the time zone {zone.group(1)}, or install tzdata", f"When {zone.group(1)} is a name of the time zone database, install tzdata in the image (pip or the system package); otherwise correct the name in the setting", "pip install tzdata"),),
+            names=("tzdata", zone.group(1)),
+        )  # fmt: skip
     package = distribution_of(module)
     dev = hit.document.role == "step" and scene.step_type == "test"
     shown = module if package.lower() == module.lower() else f"{module} (package {package})"
@@ -353,7 +370,7 @@ def _mismatch(scene: Scene, trace: Trace, root: Raised, match: re.Match[str], pl
         f"{f', called at {place}' if place else ''}{f'; the release changed {change.text}' if change else ''}",
         0.87 if change else 0.8,
         (
-            *align(called, "python", change, other),
+            *align(called, "python", change, other, f"Pin {called} to the version that still has {arg} (downgrade), or call what replaces {arg}{f' at {place}' if place else ''}, as the changelog of {called} says; the class is {match.group('cls') or called}"),
             medium(
                 f"Replace {arg} in the code",
                 f"If the new version is wanted, remove or replace {arg}{f' at {place}' if place else ''}; see the changelog of {called}",
@@ -361,6 +378,15 @@ def _mismatch(scene: Scene, trace: Trace, root: Raised, match: re.Match[str], pl
         ),
         names=(called, other, arg),
     )
+
+
+_LOADERS = frozenset({"find_app", "import_from_cwd", "import_app", "import_from_string", "import_string", "load_wsgiapp", "load_app", "locate_app", "symbol_by_name", "load_target", "import_application", "load_application"})  # fmt: skip
+
+
+def _named_by_command(trace: Trace | None) -> bool:
+    """True when a server's loader, and no code of the release, imported what its command line names."""
+    frames = [f for f in trace.root.frames if "importlib" not in f.file] if trace else []
+    return bool(frames) and frames[-1].function in _LOADERS and not any(frame.own for frame in frames)
 
 
 def _at_import(root: Raised, foreign: str) -> bool:

@@ -85,6 +85,15 @@ COMMON_WORDS = frozenset(
 )
 
 
+# "set X=debug environment variable to see more" helps to look closer: nobody misses X
+_HINT = re.compile(
+    r"\b(?:set|with|use|export|setting|try)\b[^\n]{0,30}?\b[A-Z][A-Z0-9_]+=\S+[^\n]{0,40}?\b(?:to (?:see|get|show|display|print|enable|debug|disable|suppress|silence|turn)|for (?:more|a |details|debug))",
+    re.IGNORECASE,
+)
+
+_LACKS = re.compile(r"not set|missing|required|must|undefined|unset|not (?:found|defined|configured|provided)|empty|absent", re.IGNORECASE)  # fmt: skip
+
+
 @line_rule(
     "variable-missing",
     "env|not set|must be set|is required|is missing|missing|undefined|unbound variable|keyerror: '|key not found|notpresent|not provided|not configured|not defined|must be provided|must be defined|cannot be empty|unset|improperlyconfigured",
@@ -95,7 +104,7 @@ COMMON_WORDS = frozenset(
 def variable(hit: Hit) -> Hypothesis | None:
     """An environment variable is needed and absent."""
     line = hit.line
-    if re.search(
+    if (_HINT.search(line) and not _LACKS.search(line)) or re.search(
         r"invalid value|must be (?:one of|an? (?!set|provided)|between|in )|is not (?:a valid|one of)|expected .{1,30}, (?:got|received)",
         line,
     ):

@@ -81,6 +81,9 @@ def go_test(hit: Hit) -> Hypothesis | None:
             )
         )
     ]
+    example = re.match(r"got:\n(?P<got>[\s\S]*?)\nwant:\n(?P<want>[\s\S]*?)(?=\n(?:FAIL|ok|---|===|PASS)|$)", "\n".join(block[1:]))
+    if example:  # func ExampleX with an // Output: comment
+        detail.append(f"got {quoted(example.group('got'), 90)!r}, want {quoted(example.group('want'), 90)!r}")
     test = (re.search(r"--- FAIL: (\S+)", sub).group(1) if sub else hit.get("test")) if sub or hit.get("test") else ""  # type: ignore[union-attr]
     text = quoted(" ".join(part for part in (said.group(2) if said else "", *detail[:4]) if part), 240)
     place = said.group(1) if said else ""
@@ -114,20 +117,21 @@ def go_test(hit: Hit) -> Hypothesis | None:
     )
 
 
-@line_rule("cargo-test", "panicked at|test result: failed|---- ", r"^---- (?P<test>\S+) stdout ----", source="libtest")
+@line_rule("cargo-test", "panicked at|test result: failed|---- ", r"^---- (?P<test>\S[^\n]*?) stdout ----", source="libtest, rustdoc")
 def cargo_test(hit: Hit) -> Hypothesis | None:
     """cargo test: ---- name stdout ----."""
     block = hit.document.window(hit.index + 1, 0, 10)
     place = re.search(r"panicked at (?:'[^']*', )?([\w./-]+\.rs:\d+)", block)
+    documented = re.match(r"([\w./-]+\.rs) - (.+?) \(line (\d+)\)", hit.get("test"))
     said = re.search(
         r"assertion [^\n]*failed[^\n]*(?:\n\s+left: .*\n\s*right: .*)?|(?<=panicked at )[^\n]*\n(?!assertion)[^\n]+",
         block,
     )
     text = quoted(said.group(0)) if said else quoted(block)
-    spot = place.group(1) if place else ""
+    spot = f"{documented.group(1)}:{documented.group(3)}" if documented else place.group(1) if place else ""
     return Hypothesis(
         FailureType.TEST_FAILURE,
-        f"Test {hit.get('test')}{f' ({spot})' if spot else ''} fails: {text}",
+        f"{'Documentation test' if documented else 'Test'} {hit.get('test')}{f' ({spot})' if spot else ''} fails: {text}",
         0.94,
         fixes(hit.get("test"), spot, text, hit.scene),
         names=(spot.split(":")[0], hit.get("test")),

@@ -149,7 +149,7 @@ def _only_looked(scene: Scene, asked: list[Answer]) -> bool:
         step is not None
         and bool(asked)
         and asked[-1].good
-        and all(not answer.probe and answer.status is not None and answer.status < 500 for answer in asked)
+        and all(a.citation.source.startswith("step_output") and a.status is not None and a.status < 500 for a in asked)
         and not _STEP_COMPLAINS.search(step.text)
     )
 

@@ -53,7 +53,13 @@ def row(
         if allowed and hit.document.role == "step" and (hit.scene.step_type in allowed) == steps.startswith("-"):
             return None
         values = {key: (value or "").strip(" .,;:'\"`") for key, value in hit.match.groupdict().items()}
-        values |= {"line": hit.line, "at": hit.at, "place": hit.place or "the code", "program": "", "read": _read_at(hit)}
+        values |= {
+            "line": hit.line,
+            "at": hit.at,
+            "place": hit.place or "the code",
+            "program": "",
+            "read": _read_at(hit),
+        }
 
         def fill(text: str) -> str:
             return " ".join(_FORMATTER.vformat(text, (), values).replace("  ", " ").split(" "))

@@ -44,12 +44,23 @@ def typed(told: Told) -> Hypothesis | None:
     where = field or told.get("rest")[:120]
     numeric = want == "string" and bool(shown)
     if numeric:
-        action, advice = f"Quote the value {shown} of {where}", f'Write it as a string: "{shown}" instead of {shown}; environment variables, labels and annotations are strings, and YAML reads bare numbers, true and no as other types'
+        action, advice = (
+            f"Quote the value {shown} of {where}",
+            f'Write it as a string: "{shown}" instead of {shown}; environment variables, labels and annotations are strings, and YAML reads bare numbers, true and no as other types',
+        )
         example = f'value: "{shown}"'
     elif "not declared" in told.get("what"):
-        action, advice, example = f"Remove or correct the field {where}", "The API has no such field: correct its name or its place in the manifest", f"kubectl explain {kind.lower()}"
+        action, advice, example = (
+            f"Remove or correct the field {where}",
+            "The API has no such field: correct its name or its place in the manifest",
+            f"kubectl explain {kind.lower()}",
+        )
     else:
-        action, advice, example = f"Correct the type of {where}", f"Write a {want or 'value of the right type'} there{f' instead of {shown}' if shown else ''}", f"kubectl explain {kind.lower()}"
+        action, advice, example = (
+            f"Correct the type of {where}",
+            f"Write a {want or 'value of the right type'} there{f' instead of {shown}' if shown else ''}",
+            f"kubectl explain {kind.lower()}",
+        )
     return Hypothesis(
         FailureType.INVALID_MANIFEST,
         f"The {kind} {name} is invalid: {where} has a value of the wrong type{f' ({want} is expected' + (f', {shown} is a number or boolean)' if numeric else ')') if want else ''}: {said}",

@@ -44,7 +44,9 @@ def _file(hit: Hit) -> str:
 )
 def meets_data(hit: Hit) -> Hypothesis | None:
     """The rows that are there do not fit what the migration asks of them."""
-    if not in_migration(hit) or hit.document.role == "step" and hit.scene.step_type in ("test", "quality", "security"):
+    if not in_migration(hit) or (
+        hit.document.role == "step" and hit.scene.step_type in ("test", "quality", "security")
+    ):
         return None
     name = next((v.strip() for k, v in hit.match.groupdict().items() if v and k[-1].isdigit()), "")
     why, what = next(

@@ -370,7 +370,13 @@ def _mismatch(scene: Scene, trace: Trace, root: Raised, match: re.Match[str], pl
         f"{f', called at {place}' if place else ''}{f'; the release changed {change.text}' if change else ''}",
         0.87 if change else 0.8,
         (
-            *align(called, "python", change, other, f"Pin {called} to the version that still has {arg} (downgrade), or call what replaces {arg}{f' at {place}' if place else ''}, as the changelog of {called} says; the class is {match.group('cls') or called}"),
+            *align(
+                called,
+                "python",
+                change,
+                other,
+                f"Pin {called} to the version that still has {arg} (downgrade), or call what replaces {arg}{f' at {place}' if place else ''}, as the changelog of {called} says; the class is {match.group('cls') or called}",
+            ),
             medium(
                 f"Replace {arg} in the code",
                 f"If the new version is wanted, remove or replace {arg}{f' at {place}' if place else ''}; see the changelog of {called}",

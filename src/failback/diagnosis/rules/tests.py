@@ -81,7 +81,9 @@ def go_test(hit: Hit) -> Hypothesis | None:
             )
         )
     ]
-    example = re.match(r"got:\n(?P<got>[\s\S]*?)\nwant:\n(?P<want>[\s\S]*?)(?=\n(?:FAIL|ok|---|===|PASS)|$)", "\n".join(block[1:]))
+    example = re.match(
+        r"got:\n(?P<got>[\s\S]*?)\nwant:\n(?P<want>[\s\S]*?)(?=\n(?:FAIL|ok|---|===|PASS)|$)", "\n".join(block[1:])
+    )
     if example:  # func ExampleX with an // Output: comment
         detail.append(f"got {quoted(example.group('got'), 90)!r}, want {quoted(example.group('want'), 90)!r}")
     test = (re.search(r"--- FAIL: (\S+)", sub).group(1) if sub else hit.get("test")) if sub or hit.get("test") else ""  # type: ignore[union-attr]
@@ -117,7 +119,12 @@ def go_test(hit: Hit) -> Hypothesis | None:
     )
 
 
-@line_rule("cargo-test", "panicked at|test result: failed|---- ", r"^---- (?P<test>\S[^\n]*?) stdout ----", source="libtest, rustdoc")
+@line_rule(
+    "cargo-test",
+    "panicked at|test result: failed|---- ",
+    r"^---- (?P<test>\S[^\n]*?) stdout ----",
+    source="libtest, rustdoc",
+)
 def cargo_test(hit: Hit) -> Hypothesis | None:
     """cargo test: ---- name stdout ----."""
     block = hit.document.window(hit.index + 1, 0, 10)

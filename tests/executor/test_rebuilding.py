@@ -19,7 +19,7 @@ def source(tmp_path: Path) -> Path:
     for name in (*own, *brought, ".venv/pyvenv.cfg", "odd env/pyvenv.cfg", "home/failback.db"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(name)
-    (folder / "link").symlink_to("/etc/passwd")
+    (folder / "link").symlink_to("notes.txt")
     return folder
 
 
@@ -32,6 +32,21 @@ def test_build_products_are_left_out(source: Path, tmp_path: Path) -> None:
     """An installer would keep the old version that lies there already. A link stays a link."""
     assert copied(source, tmp_path / "copy") == {"app/app.py", "app/requirements.txt", "notes.txt", "link"}
     assert (tmp_path / "copy" / "link").is_symlink()
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../../elsewhere", "{source}/notes.txt"])
+def test_a_link_that_leads_out_of_the_copy(source: Path, tmp_path: Path, target: str) -> None:
+    """A build could write through it into the user's own folder."""
+    (source / "app" / "out").symlink_to(target.format(source=source))
+
+    with pytest.raises(CannotRebuild, match="leads out of the copy"):
+        copied(source, tmp_path / "copy")
+
+
+def test_a_link_to_a_folder_is_not_copied(source: Path, tmp_path: Path) -> None:
+    (source / "again").symlink_to(source / "app")
+
+    assert "again" not in copied(source, tmp_path / "copy")
 
 
 def test_in_a_repository_it_is_a_checkout_with_what_is_new(source: Path, tmp_path: Path) -> None:

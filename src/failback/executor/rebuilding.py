@@ -100,11 +100,18 @@ def _copy(source: Path, target: Path, home: Path) -> None:
         path, made = source / name, target / name
         if not path.is_symlink() and not path.is_file():
             continue
+        if path.is_symlink() and not _stays_inside(path, source):
+            raise CannotRebuild(f"{name} is a link that leads out of the copy: a build could write through it")
         count, size = count + 1, size + path.lstat().st_size
         if size > COPY_BYTES_MAX or count > COPY_FILES_MAX:
             raise CannotRebuild(f"the plan's folder is too large to be copied (over {COPY_BYTES_MAX // 2**20} MiB)")
         made.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, made, follow_symlinks=False)
+
+
+def _stays_inside(link: Path, source: Path) -> bool:
+    """Whether the copied link will lead to something in the copy."""
+    return not link.readlink().is_absolute() and link.resolve().is_relative_to(source.resolve())
 
 
 def _names(source: Path, home: Path) -> Iterator[str]:

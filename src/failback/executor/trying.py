@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
+from pathlib import Path
 from typing import Any
 
 from failback.detection.gate import judge
@@ -88,6 +89,10 @@ async def proposed(recovery: Recovery, found: list[Candidate]) -> Outcome | None
     return made
 
 
+class _CannotTry(Exception):
+    """The fix could not be tried here; the message says why."""
+
+
 class _Trial:
     """One trial after another, within one deadline."""
 
@@ -125,11 +130,11 @@ class _Trial:
         began = time.monotonic()
         try:
             async with asyncio.timeout(self._left_s):
-                release = await self._release(candidate, scratch)
+                release = await self._possible(candidate, scratch)
                 verdict = await self._in_the_dark(release, candidate)
         except TimeoutError:
             return {"status": NOT_TRIED, "reason": "there was no time left for it"}
-        except rebuilding.CannotRebuild as error:
+        except (rebuilding.CannotRebuild, _CannotTry) as error:
             return {"status": NOT_TRIED, "reason": str(error)}
         except FailbackError as error:
             return {"status": REFUTED, "reason": error.message}
@@ -141,7 +146,7 @@ class _Trial:
             return {"status": VERIFIED, "reason": verdict.reason, "seconds": seconds}
         return {"status": REFUTED, "reason": verdict.reason, "rule": verdict.rule, "seconds": seconds}
 
-    async def _release(self, candidate: Candidate, scratch: Any) -> ReleaseSpec:
+    async def _release(self, candidate: Candidate, scratch: Path) -> ReleaseSpec:
         x = self._x
         if not isinstance(self._target, FixBench):
             raise RuntimeError("a trial on a target that has no bench for it")
@@ -158,11 +163,19 @@ class _Trial:
         # Copies of users' requests may have effects: a trial gets none.
         return _with(made, checks={**made.checks, "mirror": {"enabled": False}})
 
+    async def _possible(self, candidate: Candidate, scratch: Path) -> ReleaseSpec:
+        """The changed release, if it may be started here. Raises _CannotTry, which says nothing against the fix."""
+        try:
+            release = await self._release(candidate, scratch)
+            blocking = [finding for finding in await self._target.preflight(release) if finding.blocking]
+        except FailbackError as error:
+            raise _CannotTry(error.message) from error
+        if blocking:
+            raise _CannotTry("; ".join(f"{finding.subject}: {finding.message}" for finding in blocking))
+        return release
+
     async def _in_the_dark(self, release: ReleaseSpec, candidate: Candidate) -> Verdict:
         target = self._target
-        blocking = [finding for finding in await target.preflight(release) if finding.blocking]
-        if blocking:
-            raise FailbackError("; ".join(f"{finding.subject}: {finding.message}" for finding in blocking))
         revision = await target.stage(release, self._name(candidate), self._member.journal)
         try:
             await target.launch(revision, self._member.journal)

@@ -91,5 +91,8 @@ def test_what_has_no_place_is_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(ReleaseError):
             made(tmp_path, change)
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "migrate"}}
+    with pytest.raises(ReleaseError, match="would run once more"):
+        changed(RELEASE, [DEPLOYMENT, job], (), tmp_path)
     with pytest.raises(ReleaseError, match="one workload"):
         changed(RELEASE, [DEPLOYMENT, DEPLOYMENT], (), tmp_path)

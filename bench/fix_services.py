@@ -105,7 +105,7 @@ def _ready_path(release: int) -> Mapping[str, str]:
 
 def _ready_check(release: int) -> Mapping[str, Any]:
     path = "/health" if release == 1 else "/healthz"
-    checks = {"ready": {"path": path, "timeout": 4}, "smoke": [{"path": "/", "status": 200}], "soak": 1.0, "bake": 1.0}
+    checks = {"ready": {"path": path, "timeout": 10}, "smoke": [{"path": "/", "status": 200}], "soak": 1.0, "bake": 1.0}
     return {"checks": checks}
 
 

@@ -21,7 +21,7 @@ example: $(READY)
 ## make test       set up, then lint, types and every test
 test: $(READY) lint
 	$(BIN)/python tools/prepare_tests.py
-	$(BIN)/python -m pytest -m "not cluster" $(PYTEST_ARGS)
+	$(BIN)/python tools/run_tests.py $(PYTEST_ARGS)
 	$(BIN)/python tools/cluster_tests.py $(PYTEST_ARGS)
 
 ## make test-cluster   only the tests that need a cluster, on the testbed

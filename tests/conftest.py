@@ -28,7 +28,13 @@ def why_no_cluster(selected: str) -> str:
     return ""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--shard", default="1/1", help="2/3: the second third of the tests (tools/run_tests.py)")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    part, parts = map(int, config.getoption("shard").split("/"))
+    items[:] = items[part - 1 :: parts]
     reason = why_no_cluster(config.getoption("markexpr"))
     for item in items:
         if reason and item.get_closest_marker("cluster"):

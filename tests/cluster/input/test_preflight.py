@@ -85,7 +85,7 @@ BROKEN: dict[str, tuple[list[dict[str, Any]], str, str]] = {
     "priority": (
         with_pod(app(), priorityClassName="urgent"),
         "no PriorityClass with name urgent",
-        "missing_configuration",
+        "invalid_manifest",
     ),
     "unknown kind": (
         [*app(), {"apiVersion": "example.org/v1", "kind": "Wotsit", "metadata": {"name": "w"}}],

@@ -20,6 +20,7 @@ from typing import Any
 from failback.targets.kubernetes.kinds import Object
 
 ANSWER_S_MAX = 5.0
+CONNECT_S_MAX = 1.5  # a registry out of reach from here may well be in reach of the nodes: not worth a wait
 _MANIFESTS = ", ".join(
     (
         "application/vnd.oci.image.index.v1+json",
@@ -114,6 +115,8 @@ async def ask(image: str, login: tuple[str, str] | None = None) -> Answer:
     """One HEAD request for the manifest, and one for a token where the registry asks for it."""
     import httpx
 
+    patience = httpx.Timeout(ANSWER_S_MAX, connect=CONNECT_S_MAX)
+
     try:
         reference = parsed(image)
     except ValueError as cause:
@@ -122,7 +125,7 @@ async def ask(image: str, login: tuple[str, str] | None = None) -> Answer:
     problem = ""
     for scheme in _schemes(reference.registry):
         try:
-            async with httpx.AsyncClient(timeout=ANSWER_S_MAX, follow_redirects=True) as client:
+            async with httpx.AsyncClient(timeout=patience, follow_redirects=True) as client:
                 url = f"{scheme}://{host}/v2/{reference.repository}/manifests/{reference.wanted}"
                 return await _asked(client, url, login)
         except (httpx.TransportError, httpx.InvalidURL, OSError, ValueError) as cause:

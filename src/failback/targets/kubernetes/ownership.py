@@ -115,7 +115,12 @@ def _take_out(value: Any, fields: Fields, kept: Fields) -> None:
         key = _position(value, kind, rest)
         if key is None:
             continue
-        if name not in kept:
+        if name not in kept and kind == "f" and below and "." not in below:
+            # Only parts of it are that manager's: what nobody owns beside them (an object's name) stays.
+            _take_out(value[key], below, {})
+            if not value[key]:
+                del value[key]
+        elif name not in kept:
             del value[key]
         elif below:
             # What an item of a list is named by stays for as long as the item does.

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Marks a finished set-up; made anew when what it depends on changes.
 READY := $(VENV)/.ready
 
-.PHONY: demo example test test-cluster lint types bench bench-kubernetes reference clean help
+.PHONY: demo example test test-cluster test-long lint types bench bench-kubernetes reference clean help
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -28,6 +28,12 @@ test: $(READY) lint
 test-cluster: $(READY)
 	$(BIN)/python tools/prepare_tests.py
 	$(BIN)/python tools/cluster_tests.py $(PYTEST_ARGS)
+
+## make test-long  what takes its time: every kill, and on a cluster every scenario, and a world that breaks
+test-long: $(READY)
+	$(BIN)/python tools/prepare_tests.py
+	$(BIN)/python -m pytest -m "not cluster" tests/local/test_killed.py tests/local/test_services_killed.py $(PYTEST_ARGS)
+	FAILBACK_CLUSTER_TESTS="cluster and long" $(BIN)/python tools/cluster_tests.py $(PYTEST_ARGS)
 
 ## make lint       ruff, mypy --strict, the arrows of the house, the generated reference
 lint: $(READY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -30,6 +31,25 @@ def why_no_cluster(selected: str) -> str:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--shard", default="1/1", help="2/3: the second third of the tests (tools/run_tests.py)")
+    parser.addoption("--failed-to", default="", help="file that gets the ids of tests that failed (tools/again.py)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    path = config.getoption("failed_to")
+    if path:
+        config.pluginmanager.register(FailedTo(path))
+
+
+class FailedTo:
+    """Keeps the ids of failed tests, so that they can be tried once more when nothing else runs."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            with Path(self._path).open("a", encoding="utf-8") as file:
+                file.write(report.nodeid + "\n")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -6,7 +6,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+
+from again import failed_in, once_more
 
 ROOT = Path(__file__).resolve().parents[1]
 TESTBED = ROOT / "testbed"
@@ -23,8 +26,13 @@ def main(arguments: list[str]) -> int:
     if up != 0:
         return up
     try:
-        tests = [sys.executable, "-m", "pytest", "-m", "cluster", *arguments]
-        return subprocess.run([TESTBED / "run", *tests], cwd=ROOT, check=False).returncode
+        with tempfile.TemporaryDirectory(prefix="failback-tests-") as folder:
+            failed = Path(folder) / "failed"
+            chosen = ["-m", os.environ.get("FAILBACK_CLUSTER_TESTS", "cluster and not long"), *arguments]
+            tests = [sys.executable, "-m", "pytest", f"--failed-to={failed}", *chosen]
+            code = subprocess.run([TESTBED / "run", *tests], cwd=ROOT, check=False).returncode
+            again = failed_in([failed])
+        return once_more(again, [TESTBED / "run"], chosen, ROOT) if code == 1 and again else code
     finally:
         if not was_up:
             subprocess.run([TESTBED / "down"], check=False)

@@ -15,7 +15,7 @@ from tests.cluster.place import ended as ended_command
 from tests.cluster.place import failed, load, place, told
 from tests.cluster.support import is_testbed, run_testbed
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.long, pytest.mark.timeout(300)]
 
 
 @pytest.fixture

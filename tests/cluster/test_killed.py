@@ -49,7 +49,14 @@ def _is_one(item: Any) -> bool:
     return item.module.__name__ == __name__ and "kill" in getattr(getattr(item, "callspec", None), "params", {})
 
 
-@pytest.mark.parametrize("kill", CHOSEN, ids=str)
+ALWAYS = (CHOSEN[0], CHOSEN[3], CHOSEN[11], CHOSEN[14])  # in every run; all of them by `make test-long`
+
+
+@pytest.mark.parametrize(
+    "kill",
+    [pytest.param(kill, marks=() if kill in ALWAYS else pytest.mark.long) for kill in CHOSEN],
+    ids=str,
+)
 def test_killed_then_taken_up(series: tuple[Stories, dict[Kill, str]], kill: Kill) -> None:
     """At rest afterwards, with the user's own fields, and no user noticed."""
     stories, places = series

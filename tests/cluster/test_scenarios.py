@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,17 @@ BAD = {f"{one.name}": one for one in SCENARIOS if one.unforeseen}
 FORESEEN = {f"{one.name}, foreseen": one for one in SCENARIOS if one.foreseen}
 HEALTHY = {f"{one.name}, healthy": one for one in CONTROLS}
 ALL: dict[str, Scenario | Control] = {**BAD, **FORESEEN, **HEALTHY}
+
+
+# One of each sort in every run; all of them by `make test-long`.
+ALWAYS = (
+    "bad tag, foreseen", "ConfigMap missing", "exit at start, Node.js", "exit at start, Python", "ready but 500",
+    "bad command", "over its memory limit", "failing migration", "config-only change", "StatefulSet",
+)  # fmt: skip
+
+
+def _named(names: Iterable[str]) -> list[Any]:
+    return [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.long) for name in names]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +60,7 @@ def _tell(name: str) -> Story:
     return story
 
 
-@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("name", _named(BAD))
 def test_a_bad_release_is_taken_back(stories: Stories, name: str) -> None:
     """By the rule that fits it, with its cause, and nobody notices."""
     story: Story = stories.of(name)
@@ -65,7 +76,7 @@ def test_a_bad_release_is_taken_back(stories: Stories, name: str) -> None:
     assert story.differs == [], failed(result)
 
 
-@pytest.mark.parametrize("name", FORESEEN)
+@pytest.mark.parametrize("name", _named(FORESEEN))
 def test_what_can_be_known_is_caught_before_anything_is_touched(stories: Stories, name: str) -> None:
     """By preflight: no pod is started, and the cause is named all the same."""
     story: Story = stories.of(name)
@@ -85,7 +96,9 @@ def test_what_can_be_known_is_caught_before_anything_is_touched(stories: Stories
     assert story.differs == [], failed(result)
 
 
-@pytest.mark.parametrize("name", HEALTHY)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if "SIGTERM" in name else pytest.mark.long) for name in HEALTHY]
+)
 def test_a_healthy_release_goes_live(stories: Stories, name: str) -> None:
     """However odd it looks: no false alarm, no failed request, and every field is the user's own."""
     story: Story = stories.of(name)

@@ -13,7 +13,7 @@ import yaml
 
 from tests.cluster.support import Cluster, app
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.long, pytest.mark.timeout(600)]
 
 
 def deploy(folder: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from failback.targets.base import Action, Journal
 from failback.targets.kubernetes.cluster import Patch
 from failback.targets.kubernetes.failures import AlreadyExists
 from failback.targets.kubernetes.kinds import Object, labels_of, told
+from failback.targets.kubernetes.pods import is_leaving
 from failback.targets.kubernetes.record import EXECUTION, execution_label
 from failback.targets.kubernetes.site import Site
 
@@ -74,10 +75,6 @@ async def remove(site: Site, execution: str, journal: Journal) -> list[Action]:
             await asyncio.gather(
                 *(site.cluster.delete(kind, one["metadata"]["name"], uid=one["metadata"]["uid"]) for one in found)
             )
-        left = [one for one in await site.cluster.find(kind, labels=selector) if not _leaving(one)]
+        left = [one for one in await site.cluster.find(kind, labels=selector) if not is_leaving(one)]
         actions.append(Action(f"removed {kind} {', '.join(names)}", ok=not left))
     return actions
-
-
-def _leaving(obj: Object) -> bool:
-    return "deletionTimestamp" in obj["metadata"]

@@ -21,6 +21,7 @@ from failback.targets.kubernetes.failures import NotFound
 from failback.targets.kubernetes.kinds import Object, labels_of, told
 from failback.targets.kubernetes.mirror import Mirror
 from failback.targets.kubernetes.names import CONTROLLER_HASH
+from failback.targets.kubernetes.pods import condition, is_ready
 from failback.targets.kubernetes.record import (
     RECORD,
     SERVING,
@@ -226,7 +227,7 @@ async def _are_ready(site: Site, live: Object, stable: str, wanted: int) -> bool
     """Waits until so many pods of the stable revision are ready."""
 
     def good(pods: dict[str, Object]) -> bool:
-        mine = [one for one in pods.values() if "deletionTimestamp" not in one["metadata"] and is_ready(one)]
+        mine = [one for one in pods.values() if is_ready(one)]
         return len([one for one in mine if labels_of(one).get(CONTROLLER_HASH) == stable]) >= wanted
 
     async with Mirror(site.cluster, "Pod", labels=names.pods_of(live)) as pods:
@@ -306,7 +307,11 @@ async def _passes(site: Site, live: Object, pod: str, new: str, staged: Staged) 
     limit_s = float((staged.checks.get("ready") or {}).get("timeout") or 30.0)
 
     def ready(pods: dict[str, Object]) -> bool:
-        return pod in pods and labels_of(pods[pod]).get(CONTROLLER_HASH) == new and is_ready(pods[pod])
+        return (
+            pod in pods
+            and labels_of(pods[pod]).get(CONTROLLER_HASH) == new
+            and condition(pods[pod], "Ready").get("status") == "True"
+        )
 
     async with Mirror(site.cluster, "Pod", labels=names.pods_of(live, new)) as pods:
         good = await pods.until(ready, limit_s)
@@ -314,14 +319,6 @@ async def _passes(site: Site, live: Object, pod: str, new: str, staged: Staged) 
             good = not await pods.until(lambda objects: not ready(objects), _SETTLE_S)
     if not good:
         raise ReleaseError(f"{pod} of the new revision did not become ready within {limit_s:g} s, or did not stay so.")
-
-
-def is_ready(pod: Object) -> bool:
-    """The pod's own Ready condition."""
-    return any(
-        condition["type"] == "Ready" and condition["status"] == "True"
-        for condition in (pod.get("status") or {}).get("conditions") or ()
-    )
 
 
 async def _out_of(site: Site, service: str, uid: str) -> bool:

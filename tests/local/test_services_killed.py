@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.local.boundaries import GOOD, after_a_failure, recorded
 from tests.local.pair import SEARCH, SHOP, Pair
 
 # Of the writes that `test_killed.py` tries for one service, every so many-th; all with FAILBACK_TEST_BOUNDARIES=all.
@@ -30,21 +31,9 @@ def release(pair: Pair, number: int, *, good: bool) -> None:
 
 
 def boundaries() -> list[tuple[str, str]]:
-    """(kind, point): recorded while a bad and a good deployment run, so that a new write is among them by itself."""
+    """(kind, point) of a plan for both, so that a new write is among them by itself."""
     with tempfile.TemporaryDirectory(prefix="failback-pair-") as folder:
-        pair = Pair(Path(folder))
-        try:
-            release(pair, 1, good=True)
-            assert pair.deploy()["exit_code"] == 0
-            found = []
-            for kind in ("bad", "good"):
-                release(pair, 2, good=kind == "good")
-                record = Path(folder) / f"{kind}.txt"
-                pair.deploy(fault=f"record:{record}")
-                found += [(kind, point) for point in record.read_text().splitlines()]
-            return found
-        finally:
-            pair.end()
+        return recorded(Pair(Path(folder)), release)
 
 
 def chosen() -> list[tuple[str, str]]:
@@ -80,8 +69,12 @@ def test_killed_then_resumed_ends_the_same_for_both(shared: tuple[Pair, list[int
     """Whatever the instant of SIGKILL: both have the new release, or both the former one, and nothing is left over."""
     pair, (count, live) = shared
     kind, point = boundary
+    good = GOOD[kind]
+    if kind == "mended":
+        count += 1
+        after_a_failure(pair, count, release)
     count += 1
-    release(pair, count, good=kind == "good")
+    release(pair, count, good=good)
     killed = pair.run("deploy", "--yes", "--json", fault=f"kill:{point}")
     assert killed.returncode == -signal.SIGKILL, killed.stderr
 
@@ -89,10 +82,10 @@ def test_killed_then_resumed_ends_the_same_for_both(shared: tuple[Pair, list[int
 
     assert resumed.returncode == 0, resumed.stderr
     for result in json.loads(resumed.stdout):
-        assert result["status"] == ("completed" if kind == "good" else "failed"), result.get("error")
+        assert result["status"] == ("completed" if good else "failed"), result.get("error")
         assert result["rollback"]["system_status"] == "STABLE"
-        assert result["rollback"]["phases_completed"] == (0 if kind == "good" else 8)
-    live = count if kind == "good" else live
+        assert result["rollback"]["phases_completed"] == (0 if good else 8)
+    live = count if good else live
     shared[1][:] = [count, live]
     assert pair.answers() == {SEARCH: str(live), SHOP: str(live)}
     assert pair.problems() == []

@@ -41,7 +41,11 @@ LEAVE_S_MAX = 120.0
 _COPIED_S = 0.2  # by then the controller has copied annotations, where it still does
 _SEEN_S_MAX = 2.0
 _TIDY_TRIES = 5
-_TEMPORARY = ("strategy", "minReadySeconds", "progressDeadlineSeconds")
+_TEMPORARY = {
+    "Deployment": ("strategy", "minReadySeconds", "progressDeadlineSeconds"),
+    "StatefulSet": ("updateStrategy", "minReadySeconds"),
+    "DaemonSet": ("updateStrategy", "minReadySeconds"),
+}
 
 
 async def announce(site: Site, unit: Unit, record: Record, journal: Journal) -> None:
@@ -79,14 +83,15 @@ async def launch(site: Site, unit: Unit, staged: Staged, record: Record, journal
 
 
 async def new_record(site: Site, unit: Unit, staged: Staged, live: Object) -> Record:
+    """What a rollout begins with: the fields that it changes for a time, as they are and as the release wants them."""
     wanted = await merged(site, unit, staged, live)
     return Record(
         execution=staged.execution,
         revision=staged.revision,
         moment=Moment.ANNOUNCED,
         stable=await names.hash_of_template(site, live),
-        before={key: live["spec"].get(key) for key in _TEMPORARY},
-        after={key: wanted["spec"].get(key) for key in _TEMPORARY},
+        before={key: live["spec"].get(key) for key in _TEMPORARY[unit.kind]},
+        after={key: wanted["spec"].get(key) for key in _TEMPORARY[unit.kind]},
         managers=tuple(live["metadata"].get("managedFields") or ()),
         services=unit.services,
         plan_service=site.service,

@@ -34,7 +34,6 @@ from failback.targets.kubernetes.record import (
 )
 from failback.targets.kubernetes.site import Site, Staged
 
-_TEMPORARY = ("updateStrategy", "minReadySeconds")
 _APPEARS_S_MAX = 60.0
 _PROXIES_S_MIN = 3.0  # kube-proxy writes its rules at most once a second, and takes its time on a busy node
 _SETTLE_S = 1.0  # a pod that is ready stays so this long before it serves
@@ -127,18 +126,9 @@ async def _serve(site: Site, live: Object, new: str, staged: Staged, journal: Jo
 async def switch(site: Site, unit: Unit, staged: Staged, journal: Journal) -> None:
     """All pods are of the new revision: the Services' ports follow, where the release has others."""
     for name in await routed(site, unit):
-        base, ports = await service_as_wanted(site, staged, name)
+        base, ports = await routing.as_wanted(site, name, staged.desired.service(name))
         with journal.intent("traffic.switch", service=name):
             await routing.switch(site, name, {**base, SERVING: site.service}, ports)
-
-
-async def service_as_wanted(site: Site, staged: Staged, name: str) -> tuple[dict[str, str], list[Any] | None]:
-    """Selector and ports of the new manifest, where there is one; else as they were."""
-    record = routing.service_record(await site.cluster.get("Service", name))
-    wanted = staged.desired.service(name)
-    if wanted is None or not wanted["spec"].get("selector"):
-        return dict(record.selector) if record else {}, None
-    return dict(wanted["spec"]["selector"]), list(wanted["spec"].get("ports") or ())
 
 
 async def finish(site: Site, unit: Unit, record: Record, journal: Journal) -> list[Action]:
@@ -243,22 +233,6 @@ async def template_of(site: Site, live: Object, stable: str) -> Any:
             template.pop("$patch", None)
             return template
     raise TargetUnavailable(f"The ControllerRevision {stable} of {live['metadata']['name']} is not there any more.")
-
-
-async def new_record(site: Site, unit: Unit, staged: Staged, live: Object) -> Record:
-    wanted = await deployments.merged(site, unit, staged, live)
-    return Record(
-        execution=staged.execution,
-        revision=staged.revision,
-        moment=Moment.ANNOUNCED,
-        stable=await names.hash_of_template(site, live),
-        before={key: live["spec"].get(key) for key in _TEMPORARY},
-        after={key: wanted["spec"].get(key) for key in _TEMPORARY},
-        managers=tuple(live["metadata"].get("managedFields") or ()),
-        services=unit.services,
-        plan_service=site.service,
-        launched_at=time.time(),
-    )
 
 
 def _launch_patch(current: Object, template: Any, strategy: Mapping[str, Any]) -> Patch:

@@ -17,7 +17,6 @@ from failback.targets.kubernetes import (
     configs,
     deployments,
     jobs,
-    merging,
     names,
     one_by_one,
     rolling,
@@ -111,10 +110,7 @@ async def _announce(site: Site, staged: Staged, journal: Journal) -> None:
     for unit in staged.desired.units:
         live = await site.cluster.get(unit.kind, unit.name)
         if live is not None and record_of(live) is None:
-            if unit.kind == "Deployment":
-                record = await deployments.new_record(site, unit, staged, live)
-            else:
-                record = await one_by_one.new_record(site, unit, staged, live)
+            record = await deployments.new_record(site, unit, staged, live)
             await deployments.announce(site, unit, record, journal)
 
 
@@ -238,7 +234,7 @@ async def _switch(site: Site, unit: Unit, staged: Staged, live: Object, journal:
             continue
         if routing.service_record(current) is None:
             continue  # never pinned: users are on whatever is ready
-        base, ports = await service_as_wanted(site, name, wanted)
+        base, ports = await routing.as_wanted(site, name, wanted)
         with journal.intent("traffic.switch", service=name, to=new if dark else "both"):
             await routing.switch(site, name, {**base, names.POD_HASH: new} if dark else base, ports)
     if not dark:
@@ -252,25 +248,6 @@ async def create_service(site: Site, wanted: Object, execution: str) -> Object:
     shape = {**wanted, "metadata": {**wanted["metadata"]}}
     shape["metadata"]["labels"] = {**labels_of(wanted), EXECUTION: execution_label(execution)}
     return await site.cluster.apply(shape)
-
-
-async def service_as_wanted(site: Site, name: str, wanted: Object | None) -> tuple[dict[str, str], list[Any] | None]:
-    """Selector and ports of a Service as the release wants them: merged by the API server; as they were where the
-    release has no such Service."""
-    service = await site.cluster.get("Service", name)
-    record = routing.service_record(service)
-    if wanted is None:
-        return dict(record.selector) if record else {}, None
-    if record is None:
-        raise ReleaseError(f"Service {name} lost its rollout record: somebody removed its annotations.")
-    merged = await merging.merged(site.cluster, wanted, service)
-    # The dry run shows today's pins as well, where they are not the manifest's.
-    selector = {
-        key: value
-        for key, value in (merged["spec"].get("selector") or {}).items()
-        if key not in (names.POD_HASH, names.CONTROLLER_HASH) or key in (wanted["spec"].get("selector") or {})
-    }
-    return selector, list(merged["spec"].get("ports") or ())
 
 
 async def decide(site: Site, staged: Staged, journal: Journal) -> None:

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from failback.model.errors import WriteRejected
+from failback.model.errors import ReleaseError, WriteRejected
 from failback.targets.base import Action
+from failback.targets.kubernetes import merging
 from failback.targets.kubernetes.cluster import Patch
 from failback.targets.kubernetes.kinds import Object, annotations_of
 from failback.targets.kubernetes.mirror import Mirror
@@ -63,6 +64,25 @@ async def pin(site: Site, name: str, execution: str, pins: Mapping[str, str]) ->
         return [*annotate(service, {RECORD: text}), *set_field(service, ("spec", "selector"), wanted)]
 
     return await site.change("Service", name, operations)
+
+
+async def as_wanted(site: Site, name: str, wanted: Object | None) -> tuple[dict[str, str], list[Any] | None]:
+    """Selector and ports of a Service as the release wants them: merged by the API server; as they were where the
+    release has no such Service."""
+    service = await site.cluster.get("Service", name)
+    record = service_record(service)
+    if wanted is None:
+        return dict(record.selector) if record else {}, None
+    if record is None:
+        raise ReleaseError(f"Service {name} lost its rollout record: somebody removed its annotations.")
+    merged = await merging.merged(site.cluster, wanted, service)
+    # The dry run shows today's pins as well, where they are not the manifest's.
+    selector = {
+        key: value
+        for key, value in (merged["spec"].get("selector") or {}).items()
+        if key not in PINS or key in (wanted["spec"].get("selector") or {})
+    }
+    return selector, list(merged["spec"].get("ports") or ())
 
 
 async def switch(site: Site, name: str, selector: Mapping[str, str], ports: Sequence[Any] | None) -> Object:

@@ -144,6 +144,22 @@ def test_plan_touches_nothing(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.rglob("*")) == before
 
 
+def test_plan_shows_what_will_be_released_and_nothing_else(tmp_path: Path) -> None:
+    """A plan in the service's own folder, with a home beside it: neither is part of what runs."""
+    start = ["sh", "run.sh"]
+    write_plan(tmp_path, release={"path": ".", "start": start, "exclude": ["failback*.yaml", "*.log"]})
+    (tmp_path / "server.py").write_text("print('hello')\n")
+    (tmp_path / "debug.log").write_text("x\n")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "failback.db").write_text("")
+    (tmp_path / "home" / "key.age").write_text("AGE-SECRET-KEY-1\n")
+
+    change = json.loads(failback("plan", "--json", cwd=tmp_path).stdout)["change"]
+
+    assert "b/server.py" in change
+    assert not {name for name in ("failback.yaml", "debug.log", "key.age", "SECRET") if name in change}
+
+
 def test_a_missing_variable_is_named_before_anything(tmp_path: Path) -> None:
     write_plan(tmp_path, release={"path": "app", "start": ["sh", "run.sh"], "env": {"TOKEN": "${NO_SUCH_VARIABLE}"}})
     done = failback("deploy", "--yes", cwd=tmp_path)

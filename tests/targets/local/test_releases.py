@@ -136,6 +136,24 @@ def test_excluded_names_are_left_out(source: Path, store: ReleaseStore) -> None:
     assert listed(staged.path) == {"main.py", "lib", "lib/util.py", "run", "current"}
 
 
+@pytest.mark.parametrize("marks", [("failback.db", "key.age"), (".witness.json", "manifest-1795606702.json")])
+def test_failbacks_own_state_is_left_out(source: Path, store: ReleaseStore, marks: tuple[str, ...]) -> None:
+    """A home beside the code holds the key of the backups; and it changes with each command, the release does not."""
+    before = store.stage(source)
+    (source / ".failback").mkdir()
+    for name in marks:
+        (source / ".failback" / name).write_text("AGE-SECRET-KEY-1")
+
+    assert store.stage(source).digest == before.digest
+
+
+def test_a_folder_with_the_name_of_a_mark_alone_is_the_applications(source: Path, store: ReleaseStore) -> None:
+    (source / "evidence").mkdir()
+    (source / "evidence" / ".witness.json").write_text("{}")
+
+    assert "evidence/.witness.json" in listed(store.stage(source).path)
+
+
 def test_sockets_and_pipes_are_left_out(source: Path, store: ReleaseStore) -> None:
     """A running development server leaves them; they are no content."""
     os.mkfifo(source / "pipe")

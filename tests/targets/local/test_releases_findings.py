@@ -101,6 +101,12 @@ def test_a_virtual_environment_that_is_left_out_is_no_part_of_the_release(app: P
     assert look(app, plan, exclude=[".venv"]) == []
 
 
+def test_a_release_that_is_itself_a_home_of_failback(app: Path, plan: Path) -> None:
+    (app / "failback.db").write_text("")
+
+    assert "the key of its backups" in look(app, plan)[0].message
+
+
 def test_a_release_that_is_itself_a_virtual_environment(app: Path, plan: Path) -> None:
     (app / "pyvenv.cfg").write_text("home = /usr/bin\n")
     script(app / "bin" / "tool", f"#!{app}/bin/python\n")

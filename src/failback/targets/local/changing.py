@@ -12,7 +12,7 @@ from failback.model.errors import ReleaseError
 from failback.model.fix import REMOVED, Change, PutFile, ReleaseShape, SetSetting
 from failback.targets.base import ReleaseSpec
 from failback.targets.local import sealing
-from failback.targets.local.release_files import own_files
+from failback.targets.local.release_files import own_files, to_be_released
 from failback.targets.local.releases_content import all_entries, copy
 from failback.targets.local.site import Site
 
@@ -62,8 +62,7 @@ def shape_of(release: ReleaseSpec) -> ReleaseShape:
     shape = release.shape
     folder = Path(shape["path"])
     left_out = tuple(shape.get("exclude") or ()), tuple(shape.get("shared") or ())
-    released = {entry.name for entry in all_entries(folder, *left_out)}
-    names = _all(folder) & released
+    names = frozenset(to_be_released(folder, *left_out))
     return _shape(shape, shape["env"], release.secrets, release.checks, folder, names)
 
 

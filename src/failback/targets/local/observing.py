@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from failback.model.release import Finding
 from failback.targets.base import ReleaseSpec
 from failback.targets.local.ports import is_free
 from failback.targets.local.proxy import split_listen
-from failback.targets.local.release_files import FILES_MAX, own_files
+from failback.targets.local.release_files import FILES_MAX, own_files, to_be_released
 from failback.targets.local.releases import self_contained
 from failback.targets.local.replica import Life
 from failback.targets.local.site import Site
@@ -78,17 +78,28 @@ def _change(site: Site, old: RevisionRecord, new: RevisionRecord) -> str:
         settings_of(new.shape, new.secrets),
         site.releases.path(old.digest),
         site.releases.path(new.digest),
+        own_files(site.releases.path(new.digest)),
     )
 
 
-def difference_of(old: Sequence[str], new: Sequence[str], old_folder: Path, new_folder: Path) -> str:
-    """The unified diff of two sets of settings and two folders, bounded."""
+def difference_to(shape: Mapping[str, Any], old: Sequence[str], new: Sequence[str], old_folder: Path) -> str:
+    """The same to a folder that is not released yet: what the release leaves out is no part of it."""
+    source = Path(shape["path"])
+    coming = to_be_released(source, tuple(shape.get("exclude") or ()), tuple(shape.get("shared") or ()))
+    return difference_of(old, new, old_folder, source, coming)
+
+
+def difference_of(
+    old: Sequence[str], new: Sequence[str], old_folder: Path, new_folder: Path, new_files: Iterable[str]
+) -> str:
+    """The unified diff of two sets of settings and two folders, bounded. `new_files`: those of the new one."""
     parts = list(difflib.unified_diff(old, new, "a/release settings", "b/release settings", lineterm="", n=1))
-    for name in sorted(set(own_files(old_folder)) | set(own_files(new_folder))):
+    there = set(new_files)
+    for name in sorted(set(own_files(old_folder)) | there):
         if sum(map(len, parts)) > _DIFF_CHARS_MAX:
             parts.append("[... the rest of the diff is left out ...]")
             break
-        before, after = _lines(old_folder / name), _lines(new_folder / name)
+        before, after = _lines(old_folder / name), _lines(new_folder / name) if name in there else None
         if before != after:
             parts += difflib.unified_diff(
                 before or [],

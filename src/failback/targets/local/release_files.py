@@ -6,8 +6,11 @@ So a change of libraries reads as a change of versions, and nobody takes an inst
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from failback.targets.local.own_state import is_own_state
+from failback.targets.local.releases_content import all_entries
 
 FILES_MAX = 5_000
 _NOT_SOURCE = frozenset({"node_modules", "site-packages", ".venv", "__pycache__", ".git"})
@@ -31,9 +34,8 @@ def own_files(folder: Path, files_max: int = FILES_MAX) -> Iterator[str]:
         if root.name == "vendor" and root != folder and not brought:
             folders.clear()
             continue
-        folders[:] = [
-            name for name in folders if name not in _NOT_SOURCE and name not in brought and name not in installed
-        ]
+        passed = {*_NOT_SOURCE, *brought, *installed}
+        folders[:] = [name for name in folders if name not in passed and not is_own_state(root / name)]
         for name in names:
             if name in installed:
                 continue
@@ -41,6 +43,14 @@ def own_files(folder: Path, files_max: int = FILES_MAX) -> Iterator[str]:
             count += 1
             if count >= files_max:
                 return
+
+
+def to_be_released(folder: Path, exclude: Sequence[str] = (), shared: Sequence[str] = ()) -> set[str]:
+    """Of a folder that is not released yet: those of its own files that the release will have; none where there is no
+    such folder. Raises OSError."""
+    if not folder.is_dir():
+        return set()
+    return set(own_files(folder)) & {entry.name for entry in all_entries(folder, exclude, shared)}
 
 
 def _tops(record: Path) -> set[str]:

@@ -14,6 +14,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from failback.targets.local.own_state import is_own_state
+
 # Made anew by whoever runs it, and different each time; and the history is no part of what runs.
 _NEVER = frozenset({"__pycache__", ".git"})
 _CHUNK_BYTES = 1024 * 1024
@@ -41,7 +43,8 @@ class Content:
 def entries_of(
     folder: Path, exclude: Sequence[str] = (), shared: Sequence[str] = (), without: Collection[str] = ()
 ) -> Iterator[Entry]:
-    """Everything below, by name, so that the order is not the file system's. Sockets, pipes and devices are left out.
+    """Everything below, by name, so that the order is not the file system's. Sockets, pipes and devices are left out,
+    and so is failback's own state.
 
     `exclude`: patterns for a relative path or a bare name. `shared`: relative paths, exact. `without`: absolute paths.
     """
@@ -56,6 +59,8 @@ def entries_of(
             if child.name in _NEVER or name in kept or child.path in without or _excluded(name, child.name, rules):
                 continue
             kind = _kind(child)
+            if kind == "folder" and is_own_state(Path(child.path)):
+                continue
             if kind:
                 yield Entry(kind, name)
             if kind == "folder":

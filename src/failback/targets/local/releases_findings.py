@@ -11,6 +11,7 @@ from pathlib import Path
 
 from failback.model.errors import ReleaseNotSelfContained
 from failback.model.release import Finding
+from failback.targets.local.own_state import is_own_state
 from failback.targets.local.releases_content import Entry, entries_of
 
 _FINDINGS_MAX = 20
@@ -25,6 +26,7 @@ _REMEDY_SCRIPT = (
     "Start the program as a module (`python3 -m gunicorn ...`), and leave this script out with `exclude`; or install "
     "with an interpreter from outside the plan's folder."
 )
+_REMEDY_STATE = "Name the folder of the service at release.path, and another one for --home or backup_root."
 _REMEDY_PATH = "Install the package itself (`pip install --target vendor .`), not as an editable one."
 
 
@@ -38,6 +40,10 @@ def self_contained(
     """
     checker = _Checker(source.resolve(), plan_folder.resolve())
     findings: list[Finding] = []
+    if is_own_state(source):
+        return [
+            _finding("the release", f"{source} holds failback's own state, with the key of its backups", _REMEDY_STATE)
+        ]
     try:
         for entry in entries_of(checker.source, exclude, shared):
             if any(entry.name.startswith(inside) for inside in checker.told_of):

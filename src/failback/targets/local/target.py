@@ -68,9 +68,7 @@ class LocalTarget:
         old = observing.settings_of(stable.shape, stable.secrets) if stable else []
         new = observing.settings_of(plain, sorted(release.secrets))
         folder = self._site.releases.path(stable.digest) if stable else self._site.layout.releases / "none"
-        return self._site.redactor.redact(
-            await asyncio.to_thread(observing.difference_of, old, new, folder, Path(shape["path"]))
-        )
+        return self._site.redactor.redact(await asyncio.to_thread(observing.difference_to, shape, old, new, folder))
 
     async def snapshot(self) -> SnapshotContent:
         return await asyncio.to_thread(keeping.snapshot, self._site)

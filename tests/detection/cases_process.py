@@ -8,7 +8,7 @@ from failback.model.observation import Limits
 from tests.detection.scene import GOOD, MIB, STARTING, ended, exit_, fires, look_alike, said, view, waiting
 
 OOM = exit_(1.0, None, signal="SIGKILL", oom_killed=True)
-MISSING = exit_(0.1, deterministic="missing module", last_line="ModuleNotFoundError: No module named 'x'")
+MISSING = exit_(0.1, deterministic="missing module", telling_line="ModuleNotFoundError: No module named 'x'")
 # Ended once at its start, came up by the restart.
 CURED = replace(GOOD, exits=(exit_(0.4, 9),), ready_at_s=1.2)
 # Ready at 1 s, ended at 1.3 s, ready again.
@@ -94,7 +94,7 @@ LOOK_ALIKES = (
     ),
     look_alike(
         "deterministic-exit",
-        view(ended(exit_(0.1, last_line="Error: connect ECONNREFUSED")), STARTING),
+        view(ended(exit_(0.1, telling_line="Error: connect ECONNREFUSED")), STARTING),
         "a database that was not up yet",
     ),
     look_alike(

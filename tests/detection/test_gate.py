@@ -51,7 +51,7 @@ FAILED, HEALTHY, PROGRESSING = VerdictState.FAILED, VerdictState.HEALTHY, Verdic
             "looked at for longer: 4 of 30 user requests failed, not enough to decide",
         ),
         (
-            view(replace(STARTING, running=False, exits=(exit_(0.5, 9, last_line="it ends"),)), GOOD, at_s=3.1),
+            view(replace(STARTING, running=False, exits=(exit_(0.5, 9, telling_line="it ends"),)), GOOD, at_s=3.1),
             "new replicas ready 1 -> 2 (3 s of 30 s); ended once, forgiven: r1: exit code 9 after 0.50 s: it ends",
         ),
     ],
@@ -151,7 +151,7 @@ exits = st.builds(
     signal=st.none() | st.just("SIGTERM"),
     oom_killed=st.booleans(),
     deterministic=st.none() | st.just("missing file"),
-    last_line=st.text(max_size=20),
+    telling_line=st.text(max_size=20),
     container=st.sampled_from(["", "proxy"]),
     init=st.booleans(),
 )

@@ -88,7 +88,9 @@ def told_exit(replica: ReplicaView, end: Exit) -> str:
     how = f"killed by {end.signal}" if end.signal else f"exit code {'unknown' if end.code is None else end.code}"
     kind = "init container" if end.init else "container"
     where = f" ({kind} {end.container})" if end.container else ""
-    return f"{replica.name}{where}: {how} after {end.lived_s:.2f} s" + (f": {end.last_line}" if end.last_line else "")
+    return f"{replica.name}{where}: {how} after {end.lived_s:.2f} s" + (
+        f": {end.telling_line}" if end.telling_line else ""
+    )
 
 
 def told_waiting(replica: ReplicaView, waiting: Waiting) -> str:

@@ -56,7 +56,7 @@ def _diagnosed(evidence: Evidence) -> Diagnosis:
     best, confidence = order[0]
     return Diagnosis(
         type=best.type,
-        cause=_sentence(best.cause + _context(best)),
+        cause=_sentence(best.cause + _taken_away(best, scene) + _context(best)),
         component=best.component or evidence.service or scene.step_name,
         confidence=confidence,
         affected_components=best.affected,
@@ -117,6 +117,17 @@ def hypotheses(scene: Scene) -> tuple[list[Hypothesis], list[str]]:
 
 def _named(hypothesis: Hypothesis, rule: str) -> Hypothesis:
     return replace(hypothesis, rule=rule)
+
+
+def _taken_away(best: Hypothesis, scene: Scene) -> str:
+    """What the change says of a file that is missing."""
+    if best.type is not FailureType.MISSING_FILE:
+        return ""
+    gone = next((file for name in best.names if (file := scene.change.takes_away(name))), None)
+    if gone is None:
+        return ""
+    moved = scene.change.moved(gone)
+    return f" (this release moved it to {moved})" if moved else " (this release no longer has it)"
 
 
 def _context(best: Hypothesis) -> str:

@@ -51,12 +51,17 @@ class DependencyChange:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The diff in parts; `added` and `removed` are the lines of each file without their sign."""
+    """The diff in parts; `added` and `removed` are the lines of each file without their sign.
+
+    `created` and `deleted`: files that were not there before, that are not there any more.
+    """
 
     files: tuple[str, ...] = ()
     dependencies: tuple[DependencyChange, ...] = ()
     added: dict[str, tuple[str, ...]] = field(default_factory=dict)
     removed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    created: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
 
     def dependency(self, *names: str) -> DependencyChange | None:
         """The change of the first of these dependencies (case, "-" and "_" do not matter)."""
@@ -77,6 +82,16 @@ class Change:
                     return file
         return None
 
+    def takes_away(self, path: str) -> str | None:
+        """The file that this release no longer has, where it is this very path, or ends with it, or is its end."""
+        wanted = "/" + path.replace("\\", "/").removeprefix("./").strip("/")
+        return next((file for file in self.deleted if _ends(wanted, f"/{file}") or _ends(f"/{file}", wanted)), None)
+
+    def moved(self, deleted: str) -> str | None:
+        """Where a deleted file's content is now, whole."""
+        lines = self.removed.get(deleted)
+        return next((file for file in self.created if lines and self.added.get(file) == lines), None)
+
     def says(self, word: str) -> str | None:
         """The file in which a changed line holds the word."""
         for lines in (self.added, self.removed):
@@ -84,6 +99,10 @@ class Change:
                 if any(word in line for line in content):
                     return file
         return None
+
+
+def _ends(path: str, end: str) -> bool:
+    return len(end) > 1 and path.endswith(end)
 
 
 def plain_name(name: str) -> str:
@@ -96,11 +115,21 @@ def read_change(diff: str) -> Change:
     added: dict[str, list[str]] = {}
     removed: dict[str, list[str]] = {}
     context: dict[str, list[tuple[str, str]]] = {}
+    created: list[str] = []
+    deleted: list[str] = []
+    created_now = False
     current = ""
     for line in diff[:DIFF_CHARS_MAX].split("\n"):
         match = _FILE.match(line)
         if match and line[:4] in ("--- ", "+++ "):
-            current = match.group(1) if match.group(1) != "/dev/null" else current
+            named = match.group(1)
+            if named == "/dev/null" and line[0] == "+":
+                deleted.append(current)
+            elif line[0] == "-":
+                created_now = named == "/dev/null"
+            elif created_now:
+                created.append(named)
+            current = named if named != "/dev/null" else current
             added.setdefault(current, [])
             removed.setdefault(current, [])
         elif current and line[:1] in ("+", "-", " "):
@@ -117,6 +146,8 @@ def read_change(diff: str) -> Change:
         dependencies=tuple(dependencies),
         added={file: tuple(lines) for file, lines in added.items()},
         removed={file: tuple(lines) for file, lines in removed.items()},
+        created=tuple(created),
+        deleted=tuple(deleted),
     )
 
 

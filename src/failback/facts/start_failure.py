@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from failback.facts.document import Document, is_access_line, level_of
 from failback.facts.packages import is_own_file
@@ -60,8 +61,16 @@ _HANDLED = re.compile(
 )
 
 
-def is_deterministic_start_failure(exit_code: int | None, log_tail: str) -> str | None:
-    """The name of the reason why every further start would fail in the same way, or None when the next one may succeed.
+@dataclass(frozen=True, slots=True)
+class StartFailure:
+    """`reason`: "missing module" and the like. `line`: what says it; "" where the exit code alone does."""
+
+    reason: str
+    line: str = ""
+
+
+def start_failure(exit_code: int | None, log_tail: str) -> StartFailure | None:
+    """Why every further start would fail in the same way, or None when the next one may succeed.
 
     `exit_code` is the process's (negative or above 128: a signal); `log_tail` its last lines. None for success, for
     signals, and wherever the log speaks of the network, time-outs, memory, disk space or an address in use.
@@ -73,18 +82,19 @@ def is_deterministic_start_failure(exit_code: int | None, log_tail: str) -> str 
     if any(_TRANSIENT.search(line[:2000]) for line in said[-200:] if not _is_frame(line)):
         return None
     if exit_code == 126:
-        return "cannot execute"
+        return StartFailure("cannot execute")
     if not _COMPILED:
         _COMPILED.extend((name, re.compile(pattern)) for name, pattern in _REASONS)
     shown = [line[:2000] for line in said[-200:] if not _HANDLED.search(line)]
     for name, pattern in _COMPILED:
         if name == "code error" and not _own_code_raised(document):
             continue
-        if any(pattern.search(line.strip()) for line in shown):
+        proof = next((line for line in reversed(shown) if pattern.search(line.strip())), None)
+        if proof is not None:
             # A shell says 127 where it found no command; with any other code a tool found no file.
             by_file = name == "command not found" and exit_code != 127 and not _NO_COMMAND.search("\n".join(shown))
-            return "missing file" if by_file else name
-    return "command not found" if exit_code == 127 else None
+            return StartFailure("missing file" if by_file else name, proof.strip())
+    return StartFailure("command not found") if exit_code == 127 else None
 
 
 def _by_others(line: str) -> bool:

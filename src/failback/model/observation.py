@@ -17,8 +17,8 @@ class Exit:
     code: int | None = None
     signal: str | None = None  # "SIGKILL"
     oom_killed: bool = False
-    deterministic: str | None = None  # facts.is_deterministic_start_failure
-    last_line: str = ""
+    deterministic: str | None = None  # facts.start_failure
+    telling_line: str = ""  # of its log: what proves that reason, else the last one
     container: str = ""  # Kubernetes: which container; "" is the main one
     init: bool = False
 

@@ -32,7 +32,7 @@ LIVENESS = {"httpGet": {"path": "/livez", "port": "http"}, "periodSeconds": 1, "
 @dataclass(frozen=True)
 class Bad:
     name: str
-    rule: str
+    rule: str | tuple[str, ...]  # several, where the order of two ends decides which fact is the first sufficient one
     spec: dict[str, Any]
     says: str
     within_s: float = 25.0
@@ -45,6 +45,7 @@ def from_key(kind: str) -> dict[str, Any]:
     return container(envFrom=[{kind: {"name": "not-there"}}])
 
 
+AGAIN_OR_EACH = ("every-replica-exited", "exits-again")
 BAD = (
     Bad(
         "tag-not-there",
@@ -113,24 +114,24 @@ BAD = (
         "missing module",
         60,
     ),
-    Bad("ends-at-once", "every-replica-exited", pod(container({"EXIT_AT_START": 1})), "each of the 2 replicas ended"),
+    Bad("ends-at-once", AGAIN_OR_EACH, pod(container({"EXIT_AT_START": 1})), "ended"),
     Bad(
         "init-container-ends",
-        "every-replica-exited",
+        AGAIN_OR_EACH,
         pod(initContainers=[helper("setup", {"EXIT_AT_START": 2})]),
-        "each of the 2 replicas ended",
+        "ended",
     ),
     Bad(
         "sidecar-ends",
-        "every-replica-exited",
+        AGAIN_OR_EACH,
         pod(container(), helper("proxy", {"EXIT_AT_START": 3})),
-        "each of the 2 replicas ended",
+        "ended",
     ),
     Bad(
         "native-sidecar-ends",
-        "every-replica-exited",
+        AGAIN_OR_EACH,
         pod(initContainers=[helper("proxy", {"EXIT_AT_START": 3}, restartPolicy="Always")]),
-        "each of the 2 replicas ended",
+        "ended",
     ),
     Bad(
         "over-its-memory",
@@ -147,7 +148,9 @@ BAD = (
 async def test_each_failure_has_its_rule(rig: Rig, bad: Bad) -> None:
     verdict = await rig.judge(bad.spec, within_s=bad.within_s + 60)
 
-    assert (verdict.state, verdict.rule) == (VerdictState.FAILED, bad.rule), verdict
+    rules = (bad.rule,) if isinstance(bad.rule, str) else bad.rule
+    assert verdict.state is VerdictState.FAILED, verdict
+    assert verdict.rule in rules, verdict
     assert bad.says in " ".join((verdict.reason, *verdict.evidence))
     assert verdict.at_s < bad.within_s, verdict
 

@@ -57,7 +57,7 @@ async def test_the_reason_is_in_the_log_of_the_run_that_ended() -> None:
 
     (end,) = await told(ends, seen)
     assert (end.deterministic, end.at_s, end.container) == ("missing module", 20.0, "")
-    assert end.last_line == "ModuleNotFoundError: No module named 'greetings'"
+    assert end.telling_line == "ModuleNotFoundError: No module named 'greetings'"
 
 
 async def test_a_restart_in_between_makes_it_the_previous_log() -> None:
@@ -150,14 +150,14 @@ async def test_an_api_that_is_away_leaves_what_the_status_says() -> None:
     ends.seen(seen, live=True)
 
     (end,) = await told(ends, seen)
-    assert (end.code, end.last_line) == (3, "the container's own last words")
+    assert (end.code, end.telling_line) == (3, "the container's own last words")
 
 
-async def test_secrets_in_the_last_line_are_masked() -> None:
+async def test_secrets_in_the_telling_line_are_masked() -> None:
     seen = pod(ended(code=1))
     ends = book(Logs(current="cannot log in with hunter2-secret"))
 
     ends.seen(seen, live=True)
 
     (end,) = await told(ends, seen)
-    assert "hunter2" not in end.last_line
+    assert "hunter2" not in end.telling_line

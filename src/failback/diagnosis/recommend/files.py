@@ -5,9 +5,11 @@ from __future__ import annotations
 from failback.diagnosis.recommend import commit, high, medium
 from failback.diagnosis.scene import Scene
 from failback.model.diagnosis import Recommendation
+from failback.model.redaction import MASK
 
 _CONFIG_ENDS = (".json", ".yaml", ".yml", ".toml", ".ini", ".conf", ".cfg", ".properties", ".env", ".xml")
 _CERTIFICATE_ENDS = (".pem", ".crt", ".key", ".p12", ".jks", ".pfx", ".cer")
+_SHORT_LINES = 12
 _STARTS = {
     ".json": '{"port": 3000}',
     ".yaml": "port: 3000",
@@ -22,6 +24,9 @@ def add_file(path: str, scene: Scene) -> tuple[Recommendation, ...]:
     folder, _, name = path.rpartition("/")
     if path.startswith("/") and not path.startswith(("/app/", "/usr/src/", "/srv/", "/home/", "/opt/", "/workspace/")):
         return mount_file(path, scene)
+    gone = scene.change.takes_away(path)
+    if gone is not None:
+        return (*_put_back(gone, scene), commit(gone, f"Bring {gone} back"))
     end = "." + name.rpartition(".")[2] if "." in name else ""
     kind = "configuration file" if end in _CONFIG_ENDS else "file"
     relative = path.lstrip("/")
@@ -43,6 +48,34 @@ def add_file(path: str, scene: Scene) -> tuple[Recommendation, ...]:
             copied,
         ),
         commit(f"{relative}" + (" Dockerfile" if scene.on_kubernetes else ""), f"Add {relative}"),
+    )
+
+
+def _put_back(file: str, scene: Scene) -> tuple[Recommendation, ...]:
+    """A file that the last good release had: its content is in the change."""
+    moved = scene.change.moved(file)
+    if moved is not None:
+        return (
+            high(
+                f"Read {moved}, or move it back to {file}",
+                f"This release moved {file} to {moved}, and the code still asks for the former path, where it does not exist: ship it there, "
+                "or correct the path in the code",
+                f"git mv {moved} {file}",
+            ),
+        )
+    lines = scene.change.removed.get(file, ())
+    if 0 < len(lines) <= _SHORT_LINES and not any(MASK in line for line in lines):
+        example = "\n".join([f"cat > {file} <<'EOF'", *lines, "EOF"])
+        example = f"mkdir -p {file.rpartition('/')[0]}\n{example}" if "/" in file else example
+    else:
+        example = f'git checkout "$(git rev-list -n 1 HEAD -- {file})^" -- {file}'
+    return (
+        high(
+            f"Add {file} back: the last good release had it",
+            f"This release no longer has {file}. Restore it in the repository and ship it with the release (in an image: COPY {file}), or let "
+            "the code do without it",
+            example,
+        ),
     )
 
 

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from failback.facts.start_failure import is_deterministic_start_failure
+from failback.facts.start_failure import StartFailure, start_failure
 from failback.model.errors import FailbackError
 from failback.model.observation import Exit
 from failback.model.redaction import Redactor
@@ -107,14 +107,16 @@ class Ends:
     def _exit(self, pod: Object, end: Ended, at_s: float, text: str) -> Exit:
         oom = end.reason == "OOMKilled"
         lines = [line for line in text.splitlines() if line.strip()]
+        why = None if oom else _deterministic(end, text)
+        telling = (why.line if why else "") or (lines[-1].strip() if lines else "")
         return Exit(
             at_s=at_s,
             lived_s=end.lived_s,
             code=end.code,
             signal="SIGKILL" if oom else end.signal,
             oom_killed=oom,
-            deterministic=None if oom else _deterministic(end, text),
-            last_line=self._redactor.redact(lines[-1].strip())[:_LINE_CHARS_MAX] if lines else "",
+            deterministic=why.reason if why else None,
+            telling_line=self._redactor.redact(telling)[:_LINE_CHARS_MAX],
             container=_name(pod, end),
             init=end.init,
         )
@@ -134,7 +136,7 @@ def _name(pod: Object, end: Ended) -> str:
     return "" if end.container == main_container(pod) and not end.init else end.container
 
 
-def _deterministic(end: Ended, text: str) -> str | None:
+def _deterministic(end: Ended, text: str) -> StartFailure | None:
     if end.reason in _NEVER_RAN:
-        return is_deterministic_start_failure(127, end.message)
-    return is_deterministic_start_failure(end.code, text)
+        return start_failure(127, end.message)
+    return start_failure(end.code, text)

@@ -10,7 +10,7 @@ from typing import Any
 
 from failback.facts.clean import clean_lines
 from failback.facts.signatures import signatures
-from failback.facts.start_failure import is_deterministic_start_failure
+from failback.facts.start_failure import start_failure
 from failback.model.errors import TargetUnavailable
 from failback.model.evidence import ProbeResult
 from failback.model.observation import Exit, ReplicaView, RequestCounts, Stage, TrafficView, View
@@ -107,14 +107,16 @@ class Watch:
             log = files.log if entry.run == latest_run else files.previous_log
             tail = _tail(log)
             lines = [line for line in clean_lines(tail)[0] if line.strip()]
+            why = None if entry.oom_killed else start_failure(entry.code, tail)
+            telling = (why.line if why else "") or (lines[-1] if lines else "")
             self._exits[key] = Exit(
                 at_s=max(0.0, entry.mono - self._launched_mono),
                 lived_s=entry.lived_s,
                 code=entry.code,
                 signal=entry.signal or ("SIGKILL" if entry.event == "oom" else None),
                 oom_killed=entry.oom_killed,
-                deterministic=None if entry.oom_killed else is_deterministic_start_failure(entry.code, tail),
-                last_line=self._site.redactor.redact(lines[-1])[:500] if lines else "",
+                deterministic=why.reason if why else None,
+                telling_line=self._site.redactor.redact(telling)[:500],
             )
         return self._exits[key]
 

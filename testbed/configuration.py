@@ -174,6 +174,9 @@ def kubelet(machine: Machine) -> dict[str, Any]:
         "maxPods": 250,
         # A registry that does not answer must not hold up the pulls of other pods.
         "serializeImagePulls": False,
+        # Its start-up reads a map that another goroutine writes, and now and then ends the kubelet of 1.34 with
+        # "concurrent map read and map write". Nothing here uses what it is for.
+        "featureGates": {"DynamicResourceAllocation": False},
         # A machine with a full disk or little memory is not the subject of these tests.
         "evictionHard": {"memory.available": "64Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
         "imageGCHighThresholdPercent": 100,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -88,14 +89,19 @@ def _evidence(evidence: Mapping[str, Any]) -> Iterator[str]:
     yield "Evidence:"
     for replica in evidence.get("replicas", []):
         yield f"  {_replica(replica)}"
-    for probe in [probe for probe in evidence.get("probes", []) if not probe["passed"]][:10]:
-        got = probe["status"] if probe["status"] is not None else probe.get("error") or "no answer"
-        yield f"  {probe['kind']} {probe['path']} on {probe['replica']}: {got} (expected {probe['expected']})"
+    failed = Counter(_probe(probe) for probe in evidence.get("probes", []) if not probe["passed"])
+    for told, times in list(failed.items())[:10]:
+        yield f"  {told}" + (f", {times} times" if times > 1 else "")
     for name, log in evidence.get("logs", {}).items():
         yield from _log(f"log of {name}", log.get("current") or log.get("previous") or "")
     yield from _log("output of the step", evidence.get("step_output", ""))
     yield from _log("changed since the last good release", evidence.get("change", ""))
     yield ""
+
+
+def _probe(probe: Mapping[str, Any]) -> str:
+    got = probe["status"] if probe["status"] is not None else probe.get("error") or "no answer"
+    return f"{probe['kind']} {probe['path']} on {probe['replica']}: {got} (expected {probe['expected']})"
 
 
 def _replica(replica: Mapping[str, Any]) -> str:
@@ -109,7 +115,7 @@ def _replica(replica: Mapping[str, Any]) -> str:
     if replica.get("lived_s") is not None:
         told.append(f"lived {seconds(replica['lived_s'])}")
     if replica.get("restarts"):
-        told.append(f"{replica['restarts']} restarts")
+        told.append(f"{replica['restarts']} restart" + "s" * (replica['restarts'] != 1))
     return ", ".join(told)
 
 

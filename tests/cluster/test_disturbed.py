@@ -142,10 +142,12 @@ def test_two_deployments_at_once(series: Series) -> None:
 
 
 def test_other_tools_go_on_working(series: Series) -> None:
-    """`kubectl apply --server-side` without force, after a release that went live and one that was taken back."""
+    """`kubectl apply --server-side` without force, after a release that went live and one that was taken back. Force is
+    needed once, by which the tool takes over objects that failback itself had brought."""
     cluster, manifests = series.here.cluster, series.here.folder / "k8s" / "release.yaml"
     by_kubectl = ("apply", "--server-side", f"--filename={manifests}")
-    cluster.kubectl(*by_kubectl)
+    cluster.kubectl(*by_kubectl, "--force-conflicts")
+    cluster.rolled_out()
     for kind in ("good", "bad"):
         good = series.release("good")
         if kind == "bad":

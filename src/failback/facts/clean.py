@@ -92,8 +92,9 @@ def _without_repeats(lines: list[str], numbers: list[int]) -> tuple[list[str], l
         starts.insert(0, 0)
     shapes: dict[str, list[int]] = {}
     ends = [*starts[1:], len(lines)]
+    plain = "\n".join(lines).translate(_SHAPE).split("\n")  # one pass over the text, not one a line
     for block, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        shape = "\n".join(lines[start : min(end, start + 40)]).translate(_SHAPE)
+        shape = plain[start] if end == start + 1 else "\n".join(plain[start : min(end, start + 40)])
         shapes.setdefault(shape, []).append(block)
     kept: set[int] = set()
     for blocks in shapes.values():

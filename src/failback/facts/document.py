@@ -55,6 +55,8 @@ class Document:
         lower = self.text.lower()
         self.lower = lower if len(lower) == len(self.text) else self.text.translate(_UPPER)
         self._starts: list[int] | None = None
+        self._found: dict[str, int] = {}
+        self._hits: dict[str, tuple[int, ...]] = {}
 
     @property
     def starts(self) -> list[int]:
@@ -91,7 +93,15 @@ class Document:
         """False when the text certainly lacks a lower-case text; a cheap look before the search."""
         if len(self.lower) < VOCABULARY_FROM_CHARS:
             return word in self.lower
-        return all(part in self.vocabulary for part in _parts(word)) and word in self.lower
+        return self._first(word) >= 0
+
+    def _first(self, word: str) -> int:
+        """Where a word stands first, -1 where it does not; looked up once, because many rules share words."""
+        at = self._found.get(word)
+        if at is None:
+            known = len(self.lower) < VOCABULARY_FROM_CHARS or all(part in self.vocabulary for part in _parts(word))
+            at = self._found[word] = self.lower.find(word) if known else -1
+        return at
 
     def shape(self, index: int) -> str:
         """The line without digits: equal for two prints of one message."""
@@ -103,8 +113,13 @@ class Document:
 
     def hits(self, word: str) -> Iterator[int]:
         """Indices of the lines that hold a word (lower case), each once; the first ones and the last ones of many."""
+        if word not in self._hits:
+            self._hits[word] = self._lines_with(word)
+        yield from self._hits[word]
+
+    def _lines_with(self, word: str) -> tuple[int, ...]:
         found: list[int] = []
-        at = self.lower.find(word)
+        at = self._first(word)
         while at >= 0 and len(found) < HITS_MAX:
             index = self.index_at(at)
             found.append(index)
@@ -121,7 +136,7 @@ class Document:
                     break
                 found.append(index)
                 end = self.starts[index]
-        yield from sorted(set(found))
+        return tuple(sorted(set(found)))
 
     def window(self, index: int, before: int = 0, after: int = 0) -> str:
         """The lines around one line, joined."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
 
 from failback.diagnosis.kube import container_spec, container_states, text
 from failback.diagnosis.recommend import high, medium
@@ -18,6 +20,7 @@ from failback.model.evidence import MemorySample
 LEAK_SAMPLES_MIN = 5
 LEAK_GROWTH_MIN = 1.4  # last sample over the one at a third of the way
 LEAK_RISING_SHARE = 0.7
+START_S_MAX = 5.0  # what rises within the first seconds is what a start loads, not what is never given back
 MIB = 1024 * 1024
 
 
@@ -30,7 +33,12 @@ def growth(samples: tuple[MemorySample, ...]) -> float | None:
     steps = [b.bytes - a.bytes for a, b in itertools.pairwise(late)]
     rising = sum(step > 0 for step in steps) / max(len(steps), 1)
     span = late[-1].at_s - late[0].at_s
-    if span <= 0 or rising < LEAK_RISING_SHARE or late[-1].bytes < late[0].bytes * LEAK_GROWTH_MIN:
+    if (
+        span <= 0
+        or ordered[-1].at_s < START_S_MAX
+        or rising < LEAK_RISING_SHARE
+        or late[-1].bytes < late[0].bytes * LEAK_GROWTH_MIN
+    ):
         return None
     return (late[-1].bytes - late[0].bytes) / span
 
@@ -92,7 +100,7 @@ def _replicas(scene: Scene) -> Iterable[Hypothesis]:
         )
         limit = f" of {replica.memory_limit_bytes // MIB}Mi" if replica.memory_limit_bytes else ""
         what, place = _grower(scene)
-        if rate or (what and (replica.lived_s or 0) > 5):
+        if rate or (what and (replica.lived_s or 0) > START_S_MAX):
             speed = f", it grew steadily by {rate / MIB:.1f} MiB per second" if rate else ""
             yield Hypothesis(FailureType.MEMORY_LEAK, f"Memory leak: {replica.name} was killed for its memory limit{limit}{speed} and never gave memory back{f'; {what} grows without bound' if what else ''}{f' ({place})' if place else ''}",
                              0.93, leak_fixes(scene, what, place), cited, component=replica.name, stated=True, names=(what,))  # fmt: skip
@@ -116,7 +124,7 @@ def _pods(scene: Scene) -> Iterable[Hypothesis]:
             )
             bound = f" of {limit}" if limit else ""
             grown = _memory_grows(scene)
-            if what or grown:
+            if grown or (what and not _at_start(pod, state.name)):
                 what = what or (grown[0].name if grown else "")
                 yield Hypothesis(FailureType.MEMORY_LEAK, f"Memory leak: container {state.name} was OOMKilled at its memory limit{bound} after steady growth: {what} grows without bound and is never emptied{f' ({place})' if place else ''}",
                                  0.9, leak_fixes(scene, what, place), cited, component=state.name, stated=True, names=(what,))  # fmt: skip
@@ -124,6 +132,26 @@ def _pods(scene: Scene) -> Iterable[Hypothesis]:
             yield Hypothesis(FailureType.MEMORY_LIMIT, f"Container {state.name} was OOMKilled (exit code 137): its memory limit{bound} is too low for what it needs",
                              0.95, raise_limit(scene, quantity(limit), None, _owner(state.pod)), cited, component=state.name, stated=True)  # fmt: skip
             return
+
+
+def _at_start(pod: Mapping[str, Any], name: str) -> bool:
+    """True where the container's last run ended within seconds: nothing can have grown over time."""
+    for status in (pod.get("status") or {}).get("containerStatuses") or ():
+        if status.get("name") != name:
+            continue
+        ended = (status.get("state") or {}).get("terminated") or (status.get("lastState") or {}).get("terminated") or {}
+        try:
+            started, finished = (datetime.fromisoformat(ended[key]) for key in ("startedAt", "finishedAt"))
+        except (KeyError, TypeError, ValueError):
+            return False
+        return (finished - started).total_seconds() < START_S_MAX
+    return False
+
+
+def _seen_short(scene: Scene) -> bool:
+    """True where it is known of every replica that it lived for seconds only."""
+    lived = [replica.lived_s for replica in scene.evidence.replicas if replica.lived_s is not None]
+    return bool(lived) and max(lived) < START_S_MAX
 
 
 def quantity(value: str) -> int | None:
@@ -158,7 +186,7 @@ def killed(scene: Scene) -> Iterable[Hypothesis]:
     shown = f" while running {command}" if command else ""
     rate = next((g for r in scene.evidence.replicas if (g := growth(r.memory_samples))), None)
     what, place = _grower(scene)
-    if what and not rate and scene.step_type in ("deploy", ""):
+    if what and not rate and scene.step_type in ("deploy", "") and not _seen_short(scene):
         yield Hypothesis(
             FailureType.MEMORY_LEAK,
             f"Memory leak: {what} grows without bound and is never emptied{f' ({place})' if place else ''}, until the process was killed for its memory (SIGKILL, exit code 137)",
@@ -202,7 +230,7 @@ def runtime(hit: Hit) -> Hypothesis | None:
     scene = hit.scene
     what, place = _grower(scene)
     rate = next((g for r in scene.evidence.replicas if (g := growth(r.memory_samples))), None)
-    if what or rate:
+    if (what and not _seen_short(scene)) or rate:
         return Hypothesis(
             FailureType.MEMORY_LEAK,
             f"Memory leak: memory grows until none is left: {what or 'usage'} grows without bound and is never emptied{f' ({place})' if place else hit.at}: {line}",

@@ -94,6 +94,8 @@ def _standing(document: Document, index: int, scene: Scene, *, loud: bool = Fals
 def _logged(document: Document, start: int, scene: Scene) -> float:
     """How much a trace counts whose program logged it under a warning, or said that it goes on."""
     above = start - 1
+    if document.lines[start].startswith("Exception in thread "):  # the JVM's own words: nobody caught it
+        return 1.0
     if above < 0 or document.trace_at(above) is not None or document.level(start) in ("ERROR", "FATAL"):
         return 1.0
     if scene.is_handled(document, above):

@@ -121,7 +121,7 @@ def line_rule(
                         if seen[shape] > SHAPES_MAX:
                             continue
                     match = compiled.search(document.window(index, before, lines - 1))
-                    if match is None or scene.is_foreign(document, index):
+                    if match is None or scene.is_foreign(document, index) or _is_raise(document, index):
                         continue
                     hypothesis = build(Hit(scene, document, index, match))
                     if hypothesis is not None:
@@ -190,6 +190,11 @@ def quoted(line: str, chars_max: int = 300) -> str:
         return line
     tail = chars_max * 2 // 5
     return f"{line[: chars_max - tail - 5]} ... {line[-tail:]}"
+
+
+def _is_raise(document: Document, index: int) -> bool:
+    """True for the line of code in a trace that raises: the exception's own line says the same, with its message."""
+    return document.lines[index].lstrip().startswith("raise ") and document.trace_at(index) is not None
 
 
 def _lines_with(document: Document, anchors: tuple[str, ...]) -> list[int]:

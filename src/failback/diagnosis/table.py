@@ -47,10 +47,14 @@ def row(
     excluded = re.compile(unless, re.IGNORECASE) if unless else None
     allowed = frozenset(steps.lstrip("-").split("|")) if steps else frozenset()
 
+    only_steps = bool(allowed) and not steps.startswith("-") and "deploy" not in allowed
+
     def build(hit: Hit) -> Hypothesis | None:
         if excluded and excluded.search(hit.document.window(hit.index, before, lines - 1)):
             return None
         if allowed and hit.document.role == "step" and (hit.scene.step_type in allowed) == steps.startswith("-"):
+            return None
+        if only_steps and hit.document.role != "step":  # what a build tool says is no word of a running service
             return None
         values = {key: (value or "").strip(" .,;:'\"`") for key, value in hit.match.groupdict().items()}
         values |= {

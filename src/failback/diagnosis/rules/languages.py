@@ -85,6 +85,15 @@ def rust_panic(scene: Scene, document: Document, trace: Trace, root: Raised) -> 
         return None
     frame = trace.own_frame() or (root.frames[0] if root.frames else None)
     spot = frame.place if frame else ""
+    setting = re.search(r"\b([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|[A-Z]{4,})\b", root.message)
+    if setting and re.search(r"Parse(?:Int|Float|Bool|Char)Error|AddrParseError|InvalidDigit|ParseError", root.message):
+        return Hypothesis(
+            FailureType.INVALID_CONFIGURATION,
+            f"The setting {setting.group(1)} has an invalid value, it cannot be parsed (at {spot}): {quoted(root.message)}",
+            0.86,
+            (high(f"Correct the value of {setting.group(1)}", f"Set {setting.group(1)} to a valid value (a number has no blanks or letters) in the environment: {quoted(root.message)}", f"{setting.group(1)}=<valid value>"),),
+            names=(setting.group(1),),
+        )  # fmt: skip
     own = re.search(
         r"out of bounds|unwrap\(\)|overflow|divide by zero|None|not a char boundary|RefCell|already borrowed|unreachable|not implemented",
         root.message,

@@ -83,6 +83,32 @@ _CONNECTS = re.compile(
 
 
 @line_rule(
+    "changeset-checksum",
+    "but is now",
+    r"(?P<file>[\w./-]+)::(?P<id>\S+)::(?P<author>.+?) was: \S+ but is now: \S+",
+    source="Liquibase's record of the changesets that were run",
+    most=1,
+)
+def changeset(hit: Hit) -> Hypothesis | None:
+    """Liquibase: a changeset was changed after it had been run."""
+    file, number = hit.get("file"), hit.get("id")
+    return Hypothesis(
+        FailureType.MIGRATION_FAILED,
+        f"The changeset {number} in {file} was changed after it had been run (its checksum differs): {hit.line}",
+        0.95,
+        (
+            high(
+                f"Bring the changeset {number} in {file} back, and add a new one",
+                f"A changeset that was run must stay as it is: restore {file} and put the change into a new changeset; where only its text changed, clear its checksum (validCheckSum)",
+                "liquibase clear-checksums",
+            ),
+        ),
+        names=(file,),
+        loud=True,
+    )
+
+
+@line_rule(
     "migration-sql-error",
     "error:|error 1|parse error|runtime error near|operationalerror|programmingerror|queryfailederror|sqlexception|databaseerror|statementinvalid|syntaxerrorexception|sequelizedatabaseerror|sqlstate|msg ",
     r"psql:(?P<f>[^:\s]+):(?P<l>\d+): ERROR: +(?P<a>[^\n]+)|^(?:mysql: )?ERROR \d{4} \(\w{5}\)(?: at line (?P<ml>\d+)(?: in file: '(?P<mf>[^']+)')?)?: (?P<b>[^\n]+)|(?:Parse|Runtime) error near line (?P<sl>\d+): (?P<c>[^\n]+)|(?:ProgrammingError|DatabaseError|QueryFailedError|SQLSyntaxErrorException|SequelizeDatabaseError|StatementInvalid|DataError|InternalError|OperationalError|PSQLException|PostgresError|SqliteError|MySqlException|SqlException)\b[:)] ?(?P<d>[^\n]+)|^ERROR: +(?P<e>[^\n]+) \(SQLSTATE \w{5}\)|SQLSTATE\[(?:42|22|23)\w{3}\]:? ?(?P<g>[^\n]+)|(?:pq|pgx|sqlite3?): (?P<h>(?:syntax error|column|relation|table|type|cannot|near)[^\n]+)|^Msg \d+, Level \d+[^\n]*",

@@ -30,8 +30,9 @@ _ADDRESS = (
     r"(?:to|for) \"?(?P<h4>[\w.-]+)\"? port (?P<p4>\d+)",
     r"host \"(?P<h5>[^\"]+)\"[\s\S]{0,120}?port (?P<p5>\d+)",
     r"on '(?P<h6>[\w.-]+)(?::(?P<p6>\d+))?'",
-    r"address: '(?P<h7>[^']+)',\s*port: (?P<p7>\d+)",
-    r"(?:host|hostname|address|server|for|lookup|ENOTFOUND|EAI_AGAIN|resolve(?: host)?|Host:?|UnknownHostException):? ?[\"'`(]?(?P<h8>[a-zA-Z][\w-]*(?:\.[\w-]+)*\.?\b)[\"'`)]?",
+    r"port (?P<p7>\d+) on (?P<h7>\d+\.\d+\.\d+\.\d+|[a-z][\w.-]*)",
+    r"address: '(?P<h8>[^']+)',\s*port: (?P<p8>\d+)",
+    r"(?:host|hostname|address|server|for|lookup|ENOTFOUND|EAI_AGAIN|resolve(?: host)?|Host:?|UnknownHostException):? ?[\"'`(]?(?P<h9>[a-zA-Z][\w-]*(?:\.[\w-]+)*\.?\b)[\"'`)]?",
 )
 _COMPILED = tuple(re.compile(pattern) for pattern in _ADDRESS)
 _NOT_HOSTS = frozenset(
@@ -78,6 +79,10 @@ _NOT_HOSTS = frozenset(
         "connection",
         "server:",
         "Is",
+        "resolved",
+        "DNS",
+        "any",
+        "all",
     ]
 )
 
@@ -111,6 +116,12 @@ def target_of(hit: Hit, reach: int = 6) -> tuple[str, str, str]:
         asked := re.search(r"on host \"([^\"]+)\"[\s\S]{0,80}?port (\d+)", hit.document.window(hit.index, 0, 3))
     ):
         host, port = asked.groups()
+    if (not host or not port) and hit.trace:  # the messages of the chain say it better than lines of code
+        for raised in reversed(hit.trace.chain):
+            found = address_in(raised.message)
+            if found[1] and host in ("", found[0]):
+                host, port = found
+                break
     if not host or not port:
         near = hit.document.window(hit.index, 3, reach)
         near_host, near_port = address_in(near)
@@ -208,6 +219,8 @@ def refused(hit: Hit) -> Hypothesis | None:
     """Nobody listens there, or no way leads there."""
     line, low = hit.line, hit.line.lower()
     if hit.scene.is_probe_line(hit.document, hit.index):
+        return None
+    if "unreachable=0" in low:  # Ansible's recap of a host that was reached
         return None
     if any(
         word in low

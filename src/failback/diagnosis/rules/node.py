@@ -312,7 +312,13 @@ def exception(scene: Scene, document: Document, trace: Trace, root: Raised) -> H
             FailureType.CODE_ERROR,
             f"The package {package} throws {quoted(said)}",
             0.5,
-            align(package, "node", changed(scene, package)),
+            (
+                high(
+                    "Correct what the error names",
+                    f"{quoted(said)}: correct the value or call that is given to {package}",
+                ),
+                *align(package, "node", changed(scene, package)),
+            ),
             names=(package,),
         )
     file = scene.in_release(frame.file)

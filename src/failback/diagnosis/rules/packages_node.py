@@ -100,6 +100,17 @@ def npm_lock(hit: Hit) -> Hypothesis | None:
             ),
             names=("package-lock.json",),
         )
+    if "PEER_DEP" in hit.line:
+        peer = re.search(r"unmet peer (?P<wanted>\S+?): found (?P<found>\S+)|missing peer (?P<missing>\S+)", around)
+        shown = quoted(peer.group(0), 160) if peer else "see the lines below"
+        wanted = (peer.group("wanted") or peer.group("missing")) if peer else ""
+        return Hypothesis(
+            _RESOLUTION,
+            f"Peer dependencies do not fit each other ({shown}): {hit.line}",
+            0.93,
+            (high(f"Install the peer that is wanted: {wanted}", f"Align the versions ({shown}): upgrade the package that wants the other version, or change the dependency; pnpm.peerDependencyRules allows it knowingly", f"pnpm add {wanted}"),),
+            names=(wanted.lstrip("@").split("@")[0],),
+        )  # fmt: skip
     return Hypothesis(
         _RESOLUTION,
         f"package.json and the lock file are not in sync{f': {name} is missing in the lock file' if name else ''}: {hit.line}",

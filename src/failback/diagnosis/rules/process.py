@@ -295,7 +295,7 @@ def native_abort(hit: Hit) -> Hypothesis | None:
 @line_rule(
     "bad-option",
     "missing option|missing argument|missing required|arguments are required|arguments were not provided|required flag|required option|missing parameter|unrecognized|unknown option|unknown flag|unknown argument|unknown command|invalid option|illegal option|no such option|flag provided but not defined|bad option|unexpected argument|no such command|unexpected option|unknown shorthand",
-    r"(?P<need>[Mm]issing (?:required )?(?:option|argument|parameter|flag)s?|arguments? (?:are|is) required: ?|required arguments were not provided|required (?:flag|option)(?:\(s\))?[^\n]{0,40} not (?:set|specified|provided))|unrecogni[sz]ed (?:option|arguments?|command[- ]line)s?:?|unknown (?:option|flag|argument|command|shorthand)|invalid option|illegal option|no such (?:option|command)|flag provided but not defined|unexpected (?:argument|option)|Unrecognized (?:VM )?option",
+    r"(?P<need>[Mm]issing (?:required )?(?:option|argument|parameter|flag)s?\b|arguments? (?:are|is) required: ?|required arguments were not provided|required (?:flag|option)(?:\(s\))?[^\n]{0,40} not (?:set|specified|provided))|unrecogni[sz]ed (?:option|arguments?|command[- ]line)s?:?|unknown (?:option|flag|argument|command|shorthand)|invalid option|illegal option|no such (?:option|command)|flag provided but not defined|unexpected (?:argument|option)|Unrecognized (?:VM )?option",
     source="getopt, argparse, click, cobra, clap, JVM",
 )
 def bad_option(hit: Hit) -> Hypothesis | None:

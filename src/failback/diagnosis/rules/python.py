@@ -45,6 +45,17 @@ def module_missing(hit: Hit) -> Hypothesis | None:
             ),
             names=(importer or top, "python"),
         )
+    if hit.document.role == "step" and re.search(
+        r"metadata-generation-failed|Getting requirements to build wheel|subprocess-exited-with-error",
+        hit.document.text,
+    ):
+        return Hypothesis(
+            FailureType.BUILD_FAILURE,
+            f"The package's own build script{hit.at} imports {module}, which is not there while pip builds it: {hit.line}",
+            0.95,
+            (high(f"Declare {module} as a build dependency, or ship it with the package", f"Name {distribution_of(module)} in [build-system] requires of the package's pyproject.toml, correct the import{hit.at}, install {distribution_of(module)} first and use --no-build-isolation, or use a version of the package that has a wheel", "pip install --only-binary=:all: PACKAGE"),),
+            names=(module,),
+        )  # fmt: skip
     if importer and package_of(f"site-packages/{top}/") == importer:  # a part of an installed package is gone
         return Hypothesis(
             FailureType.VERSION_INCOMPATIBILITY,

@@ -22,8 +22,9 @@ def bare(hit: Hit) -> Hypothesis | None:
         hit.document.role == "step" and hit.scene.step_type not in ("deploy", "verify", "docker", "build")
     ):
         return None
+    building = hit.document.role == "step" and hit.scene.step_type in ("build", "docker")
     return Hypothesis(
-        FailureType.CODE_ERROR,
+        FailureType.BUILD_FAILURE if building else FailureType.CODE_ERROR,
         f"{hit.get('type')}: {quoted(hit.get('message'))}",
         0.45,
         (

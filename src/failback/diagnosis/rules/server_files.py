@@ -99,4 +99,16 @@ ROWS = (
         source="nginx, Apache, HAProxy, Envoy, Go's reverse proxy",
         sure=0.95,
     ),
+    row(
+        "open-basedir",
+        "open_basedir",
+        r"open_basedir restriction in effect\. File\((?P<a>[^)]+)\) is not within the allowed path\(s\): \((?P<b>[^)]*)\)",
+        FailureType.FILESYSTEM_PERMISSION,
+        "PHP may not open {a}: it lies outside open_basedir ({b})",
+        "Add the folder of {a} to open_basedir, or use a path below {b}",
+        "Extend open_basedir in php.ini (or the pool's php_admin_value) by the folder, or let the application use a folder below {b}",
+        "php_admin_value[open_basedir] = {b}:/tmp",
+        source="PHP's open_basedir",
+        sure=0.97,
+    ),
 )

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from failback.diagnosis.recommend import commit, high, medium
+from failback.diagnosis.recommend.packages import align, changed
 from failback.diagnosis.rule import Hit, Hypothesis, line_rule, quoted, scene_rule
 from failback.diagnosis.scene import Scene
 from failback.model.diagnosis import FailureType, Recommendation
@@ -48,6 +49,8 @@ def pytest(hit: Hit) -> Hypothesis | None:
             fixes(file, file, hit.line, hit.scene),
             names=(file,),
         )
+    if mismatch := _library_mismatch(hit, detail or why):
+        return mismatch
     fixture = re.search(r"fixture '(\w+)' not found", detail or "")
     line = re.search(rf"{re.escape(file)}:(\d+)", hit.document.text)
     place = f"{file}:{line.group(1)}" if line else file
@@ -60,6 +63,25 @@ def pytest(hit: Hit) -> Hypothesis | None:
         0.94,
         fixes(test or file, place, f"{said} {code}", hit.scene),
         names=(file, (test or "").split("[")[0], file.rsplit("/", 1)[-1].removeprefix("test_")),
+    )
+
+
+_LIBRARY = re.compile(r"site-packages/(?P<library>\w+)[\w./-]*\.py:\d+: (?:TypeError|AttributeError|ImportError)$", re.MULTILINE)  # fmt: skip
+_UNFIT = re.compile(r"(?P<call>[\w.]+)\(\) got an unexpected keyword argument '(?P<arg>\w+)'|module '(?P<module>[\w.]+)' has no attribute '(?P<name>\w+)'|cannot import name '(?P<gone>\w+)' from '(?P<of>[\w.]+)'")  # fmt: skip
+
+
+def _library_mismatch(hit: Hit, said: str) -> Hypothesis | None:
+    """A call that one installed library makes and another no longer accepts: no assertion failed."""
+    raised, unfit = _LIBRARY.search(hit.document.text), _UNFIT.search(said)
+    if raised is None or unfit is None:
+        return None
+    library, called = raised.group("library"), unfit.group("call") or unfit.group("module") or unfit.group("of")
+    return Hypothesis(
+        FailureType.VERSION_INCOMPATIBILITY,
+        f"Incompatible versions: {library} calls {called} with what the installed version no longer has ({unfit.group('arg') or unfit.group('name') or unfit.group('gone')}): {quoted(said, 200)}",
+        0.95,
+        align(library, "python", changed(hit.scene, library)),
+        names=(library,),
     )
 
 

@@ -85,6 +85,7 @@ ROWS = (
         sure=0.96,
         lines=7,
         steps="deploy|verify|",
+        unless=r"is required but it could not be found",
     ),
     row(
         "credential-absent",

@@ -149,8 +149,8 @@ ROWS = (
     ),
     row(
         "private-key-format",
-        "decoder routines|asymmetric key|could not deserialize key|unable to load pem|invalid keyformat|no key found|pem routines",
-        r"DECODER routines::unsupported|1E08010C|must be an asymmetric key[^\n]*|Could not deserialize key data[^\n]*|Unable to load PEM file[^\n]*|InvalidKeyFormat[^\n]*|failed to (?:parse|decode) (?:PEM|private key)[^\n]*",
+        "decoder routines|formatted string|could not parse|asymmetric key|could not deserialize key|unable to load pem|invalid keyformat|no key found|pem routines",
+        r"DECODER routines::unsupported|1E08010C|\"(?:pkcs8|spki|x509)\" must be [^\n]*formatted string|Could not parse (?:the )?(?:provided )?(?:public |private )?key[^\n]*|must be an asymmetric key[^\n]*|Could not deserialize key data[^\n]*|Unable to load PEM file[^\n]*|InvalidKeyFormat[^\n]*|failed to (?:parse|decode) (?:PEM|private key)[^\n]*",
         _INVALID,
         "A private key in the configuration cannot be read (JWT_PRIVATE_KEY or the like): its PEM format is broken, usually the line breaks",
         "Correct the key's PEM format (line breaks)",
@@ -184,7 +184,7 @@ ROWS = (
         source="the sentences with which programs refuse a setting",
         sure=0.86,
         steps="deploy|verify|",
-        unless=r"certificate|x509|registry|image|is forbidden|spec\.|password|token|column|\bmigrat",
+        unless=r"certificate|x509|registry|image|is forbidden|spec\.|password|token|column|\bmigrat|forgotten import|BadPadding|com\.google\.inject",
         flags=0,
     ),
     row(

@@ -115,7 +115,7 @@ def _replica(replica: Mapping[str, Any]) -> str:
     if replica.get("lived_s") is not None:
         told.append(f"lived {seconds(replica['lived_s'])}")
     if replica.get("restarts"):
-        told.append(f"{replica['restarts']} restart" + "s" * (replica['restarts'] != 1))
+        told.append(f"{replica['restarts']} restart" + "s" * (replica["restarts"] != 1))
     return ", ".join(told)
 
 

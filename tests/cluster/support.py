@@ -78,11 +78,13 @@ class Cluster:
     namespace: str
 
     @classmethod
-    def with_new_namespace(cls) -> Cluster:
+    def with_new_namespace(cls, *, limit_s: float = WAIT_S_MAX) -> Cluster:
         made = cls(f"test-{secrets.token_hex(4)}")
         made.kubectl("create", "namespace", made.namespace)
         made.wait_until(
-            lambda: made.kubectl("get", "serviceaccount", "default", "-o", "name", check=False), "its service account"
+            lambda: made.kubectl("get", "serviceaccount", "default", "-o", "name", check=False),
+            "its service account",
+            limit_s,
         )
         return made
 

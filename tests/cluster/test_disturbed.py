@@ -13,7 +13,7 @@ from tests.cluster.footprint import differences, footprint
 from tests.cluster.killing import QUICK, Series
 from tests.cluster.place import ended as ended_command
 from tests.cluster.place import failed, load, place, told
-from tests.cluster.support import is_testbed, run_testbed
+from tests.cluster.support import Cluster, is_testbed, run_testbed
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long, pytest.mark.timeout(300)]
 
@@ -67,6 +67,12 @@ def test_the_api_server_restarts_in_the_middle(series: Series, kind: str) -> Non
     assert result["exit_code"] == (0 if kind == "good" else 3), failed(result)
     assert users["failed"] == 0, json.dumps(users)[:2000]
     assert series.problems(release, {series.number if kind == "good" else 1}) == []
+    _await_controllers()
+
+
+def _await_controllers() -> None:
+    """They pause for up to half a minute after an API server was away: not to be the next test's problem."""
+    Cluster.with_new_namespace(limit_s=120).delete_namespace()
 
 
 def test_the_kubelet_restarts_in_the_middle(series: Series) -> None:

@@ -21,6 +21,7 @@ from failback.targets.kubernetes.desired import Unit
 from failback.targets.kubernetes.kinds import Object, annotations_of, labels_of, told
 from failback.targets.kubernetes.mirror import Mirror
 from failback.targets.kubernetes.names import POD_HASH
+from failback.targets.kubernetes.pods import is_ready
 from failback.targets.kubernetes.record import (
     FENCE,
     RECORD,
@@ -145,18 +146,21 @@ def launched(record: Record) -> Record:
 
 
 async def enough_ready(site: Site, live: Object, new: str, stable: str | None) -> None:
-    """At the cut-over, read at that moment: as many new pods ready as old ones. Raises ReleaseError."""
-    sets = await names.replica_sets(site, live)
+    """At the cut-over, read at that moment: as many new pods ready as old ones. Raises ReleaseError.
 
-    def ready(revision_hash: str | None) -> int:
-        found = names.set_of_hash(live, sets, revision_hash) if revision_hash else None
-        return int(((found or {}).get("status") or {}).get("readyReplicas") or 0)
-
-    if ready(new) < max(1, ready(stable)):
+    The pods themselves are counted: a controller that is behind tells of another moment."""
+    there = await _ready(site, live, new)
+    before = await _ready(site, live, stable) if stable else 0
+    if there < max(1, before):
         raise ReleaseError(
-            f"{live['metadata']['name']}: {ready(new)} new pods are ready and {ready(stable)} serve: users were not "
-            f"switched to fewer."
+            f"{live['metadata']['name']}: {there} new pods are ready and {before} serve: users were not switched to "
+            f"fewer."
         )
+
+
+async def _ready(site: Site, live: Object, revision_hash: str) -> int:
+    found = await site.cluster.find("Pod", labels=names.pods_of(live, revision_hash))
+    return sum(is_ready(pod) for pod in found)
 
 
 async def moved(site: Site, unit: Unit, journal: Journal, **changes: Any) -> Record:

@@ -17,6 +17,9 @@ from failback.targets.kubernetes.cluster import Cluster
 from failback.targets.kubernetes.failures import WatchExpired
 from failback.targets.kubernetes.kinds import Object
 
+# What a controller does may be waited for so long: after an API server was away, client-go's reflectors pause for up to
+# half a minute before they look again, and until then nothing of it is wrong with the release.
+CONTROLLERS_S_MAX = 60.0
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _BLIND_AFTER = 3
 _HEARD_AFTER_S = 2.0  # an attempt that lasts longer is a watch

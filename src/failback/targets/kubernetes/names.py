@@ -9,13 +9,12 @@ from typing import Any
 from failback.model.errors import TargetUnavailable
 from failback.targets.kubernetes.desired import Unit, selects
 from failback.targets.kubernetes.kinds import Object, annotations_of, labels_of
-from failback.targets.kubernetes.mirror import Mirror
+from failback.targets.kubernetes.mirror import CONTROLLERS_S_MAX, Mirror
 from failback.targets.kubernetes.record import RECORD, SERVING, Record
 from failback.targets.kubernetes.site import Site
 
 POD_HASH = "pod-template-hash"
 CONTROLLER_HASH = "controller-revision-hash"
-_APPEARS_S_MAX = 15.0
 
 
 def hash_label(kind: str) -> str:
@@ -129,11 +128,11 @@ async def hash_when_there(site: Site, workload: Object) -> str:
         return one is not None
 
     async with Mirror(site.cluster, "ReplicaSet", labels=selector_text(workload["spec"]["selector"])) as sets:
-        if await sets.until(there, _APPEARS_S_MAX):
+        if await sets.until(there, CONTROLLERS_S_MAX):
             return found[-1]
     raise TargetUnavailable(
         f"The Deployment controller did not make a ReplicaSet of {workload['metadata']['name']} within "
-        f"{_APPEARS_S_MAX:.0f} s. Is the controller manager running?"
+        f"{CONTROLLERS_S_MAX:.0f} s. Is the controller manager running?"
     )
 
 

@@ -19,7 +19,7 @@ from failback.targets.kubernetes.cluster import Patch
 from failback.targets.kubernetes.desired import Unit
 from failback.targets.kubernetes.failures import NotFound
 from failback.targets.kubernetes.kinds import Object, labels_of, told
-from failback.targets.kubernetes.mirror import Mirror
+from failback.targets.kubernetes.mirror import CONTROLLERS_S_MAX, Mirror
 from failback.targets.kubernetes.names import CONTROLLER_HASH
 from failback.targets.kubernetes.pods import condition, is_ready
 from failback.targets.kubernetes.record import (
@@ -34,7 +34,6 @@ from failback.targets.kubernetes.record import (
 )
 from failback.targets.kubernetes.site import Site, Staged
 
-_APPEARS_S_MAX = 60.0
 _PROXIES_S_MIN = 3.0  # kube-proxy writes its rules at most once a second, and takes its time on a busy node
 _SETTLE_S = 1.0  # a pod that is ready stays so this long before it serves
 
@@ -73,7 +72,7 @@ async def routed(site: Site, unit: Unit) -> list[str]:
 
 async def new_hash(site: Site, unit: Unit) -> str:
     """The revision of the template that the workload has now, once its controller has seen it."""
-    deadline = time.monotonic() + _APPEARS_S_MAX
+    deadline = time.monotonic() + CONTROLLERS_S_MAX
     async with Mirror(site.cluster, unit.kind, fields=f"metadata.name={unit.name}") as workloads:
 
         def seen(objects: Mapping[str, Object]) -> bool:
@@ -221,7 +220,7 @@ async def _are_ready(site: Site, live: Object, stable: str, wanted: int) -> bool
         return len([one for one in mine if labels_of(one).get(CONTROLLER_HASH) == stable]) >= wanted
 
     async with Mirror(site.cluster, "Pod", labels=names.pods_of(live)) as pods:
-        return await pods.until(good, _APPEARS_S_MAX)
+        return await pods.until(good, CONTROLLERS_S_MAX)
 
 
 async def template_of(site: Site, live: Object, stable: str) -> Any:
@@ -271,9 +270,9 @@ async def _exchange(site: Site, unit: Unit, live: Object, pod: Object, staged: S
             await site.cluster.delete("Pod", name, uid=uid)
     async with Mirror(site.cluster, "Pod", labels=names.pods_of(live)) as pods:
         if not await pods.until(
-            lambda objects: all(one["metadata"]["uid"] != uid for one in objects.values()), _APPEARS_S_MAX * 2
+            lambda objects: all(one["metadata"]["uid"] != uid for one in objects.values()), CONTROLLERS_S_MAX * 2
         ):
-            raise TargetUnavailable(f"The pod {name} did not go within {_APPEARS_S_MAX * 2:.0f} s.")
+            raise TargetUnavailable(f"The pod {name} did not go within {CONTROLLERS_S_MAX * 2:.0f} s.")
 
 
 async def _passes(site: Site, live: Object, pod: str, new: str, staged: Staged) -> None:
@@ -303,7 +302,7 @@ async def _out_of(site: Site, service: str, uid: str) -> bool:
         return all((one.get("targetRef") or {}).get("uid") != uid for one in endpoints)
 
     async with Mirror(site.cluster, "EndpointSlice", labels=f"kubernetes.io/service-name={service}") as slices:
-        return await slices.until(out, routing.CONFIRM_S_MAX)
+        return await slices.until(out, CONTROLLERS_S_MAX)
 
 
 async def _label(site: Site, pod: Object, value: str | None) -> None:

@@ -20,6 +20,7 @@ from failback.targets.kubernetes.desired import Unit
 from failback.targets.kubernetes.kinds import WORKLOADS, Object, annotations_of, labels_of, told
 from failback.targets.kubernetes.mirror import Mirror
 from failback.targets.kubernetes.names import POD_HASH
+from failback.targets.kubernetes.pods import is_ready
 from failback.targets.kubernetes.record import (
     EXECUTION,
     RECORD,
@@ -169,15 +170,13 @@ async def _stable_template(site: Site, live: Object, record: Record, content: Sn
 async def _full_capacity(site: Site, live: Object, stable: str) -> Action:
     wanted = int(live["spec"].get("replicas", 1))
 
-    def full(sets: dict[str, Object]) -> bool:
-        found = names.set_of_hash(live, list(sets.values()), stable)
-        return found is not None and int((found.get("status") or {}).get("readyReplicas") or 0) >= wanted
+    def ready(pods: dict[str, Object]) -> int:
+        return sum(is_ready(pod) for pod in pods.values())
 
-    async with Mirror(site.cluster, "ReplicaSet", labels=names.selector_text(live["spec"]["selector"])) as sets:
-        good = await sets.until(full, _READY_S_MAX)
-        found = names.set_of_hash(live, list(sets.values()), stable)
-    ready = int(((found or {}).get("status") or {}).get("readyReplicas") or 0)
-    return Action(f"{stable}: {ready} of {wanted} pods ready", ok=good, detail={"ready": ready, "wanted": wanted})
+    async with Mirror(site.cluster, "Pod", labels=names.pods_of(live, stable)) as pods:
+        good = await pods.until(lambda objects: ready(objects) >= wanted, _READY_S_MAX)
+        there = ready(pods.objects)
+    return Action(f"{stable}: {there} of {wanted} pods ready", ok=good, detail={"ready": there, "wanted": wanted})
 
 
 async def _remove_first(site: Site, unit: Unit, live: Object, journal: Journal) -> Action:

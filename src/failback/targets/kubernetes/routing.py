@@ -17,13 +17,12 @@ from failback.targets.base import Action
 from failback.targets.kubernetes import merging
 from failback.targets.kubernetes.cluster import Patch
 from failback.targets.kubernetes.kinds import Object, annotations_of
-from failback.targets.kubernetes.mirror import Mirror
+from failback.targets.kubernetes.mirror import CONTROLLERS_S_MAX, Mirror
 from failback.targets.kubernetes.names import POD_HASH
 from failback.targets.kubernetes.ownership import handed_back
 from failback.targets.kubernetes.record import FENCE, RECORD, SERVING, annotate, set_field
 from failback.targets.kubernetes.site import Site
 
-CONFIRM_S_MAX = 10.0
 PINS = (POD_HASH, SERVING)  # the labels by which a Service is pinned
 
 
@@ -162,7 +161,7 @@ async def _confirm(site: Site, name: str, label: str, revision_hash: str, least:
         return not strangers and len(ready) >= least
 
     async with Mirror(site.cluster, "EndpointSlice", labels=f"kubernetes.io/service-name={name}") as slices:
-        good = await slices.until(only_these, CONFIRM_S_MAX)
+        good = await slices.until(only_these, CONTROLLERS_S_MAX)
     ready, strangers = found
     text = f"Service {name} reaches {ready} ready pods, all of {revision_hash}"
     if not good:

@@ -5,7 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from failback.model.observation import Stage
-from tests.detection.scene import ABSENT, GOOD, REFUSED, STARTING, answer, exit_, fires, look_alike, said, view, waiting
+from tests.detection.scene import (
+    ABSENT,
+    GOOD,
+    LIMITS,
+    REFUSED,
+    STARTING,
+    answer,
+    exit_,
+    fires,
+    look_alike,
+    said,
+    view,
+    waiting,
+)
 
 TIMED_OUT = answer(None, 5000, "no answer within 5 s", kind="ready")
 PAUSED = replace(GOOD, ready=False, last_ready_check=TIMED_OUT)
@@ -13,7 +26,15 @@ SILENT = replace(PAUSED, ready_failures=3, unready_since_s=5.0)
 UNHEALTHY = said("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503", at_s=6, count=3)
 RESTARTED = replace(GOOD, ready=False, last_ready_check=REFUSED, exits=(exit_(4.0),))
 
+NOT_FOUND = replace(STARTING, last_ready_check=answer(404, kind="ready"), denied_since_s=2.0)
+BY_KUBELET = replace(STARTING, last_ready_check=None)
+PROBED_404 = said("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 404", at_s=2, count=3)
+PATIENT = replace(LIMITS, ready_s_max=120)
+
 FIRES = (
+    fires("ready-check-denied", view(NOT_FOUND, GOOD, at_s=12), "404 and nothing else for ten seconds"),
+    fires("ready-check-denied", view(BY_KUBELET, GOOD, at_s=12, says=(PROBED_404,)), "told to the kubelet three times"),
+    fires("ready-check-denied", view(NOT_FOUND, GOOD, at_s=42), "a third of the plan's patience", limits=PATIENT),
     fires("stopped-answering", view(SILENT, GOOD, at_s=6.1), "three checks in a row, for a second"),
     fires(
         "stopped-answering", view(replace(PAUSED, last_ready_check=REFUSED), GOOD), "its socket is gone though it lives"
@@ -59,6 +80,34 @@ FIRES = (
 )
 
 LOOK_ALIKES = (
+    look_alike("ready-check-denied", view(NOT_FOUND, GOOD, at_s=11), "some servers listen before they have loaded all"),
+    look_alike("ready-check-denied", view(NOT_FOUND, GOOD, at_s=41), "the plan gives it two minutes", limits=PATIENT),
+    look_alike(
+        "ready-check-denied",
+        view(replace(NOT_FOUND, denied_since_s=None), GOOD, at_s=12),
+        "another answer came in between",
+    ),
+    look_alike(
+        "ready-check-denied",
+        view(BY_KUBELET, GOOD, at_s=12, says=(replace(PROBED_404, count=2),)),
+        "the kubelet has asked twice",
+    ),
+    look_alike(
+        "ready-check-denied",
+        view(BY_KUBELET, GOOD, at_s=12, says=(PROBED_404, replace(UNHEALTHY, at_s=11))),
+        "it says 503 now: it gets on",
+    ),
+    look_alike(
+        "ready-check-denied",
+        view(BY_KUBELET, GOOD, at_s=12, says=(replace(PROBED_404, message=PROBED_404.message.replace("404", "429")),)),
+        "too many requests is a matter of time",
+    ),
+    look_alike(
+        "ready-check-denied",
+        view(BY_KUBELET, GOOD, at_s=12, says=(replace(UNHEALTHY, at_s=2),)),
+        "503: the application itself says not yet",
+    ),
+    look_alike("ready-check-denied", view(replace(GOOD, denied_since_s=2.0), GOOD, at_s=13), "it was ready once"),
     look_alike(
         "stopped-answering", view(replace(SILENT, ready_failures=2), GOOD, at_s=6.1), "two checks are no series"
     ),

@@ -73,6 +73,20 @@ def test_ready_but_answering_500_is_refused_in_the_dark(live: World) -> None:
     assert set(seen["answered_by"]) == {"1"}
 
 
+def test_a_ready_check_that_asks_for_what_is_not_there_is_not_waited_for(live: World) -> None:
+    """The plan would wait for two minutes; a server that says 404 all the while has said all that it will."""
+    live.extra = {"checks": {"ready": {"path": "/healthz", "timeout": 120}}}
+    live.release(2, status=404)
+
+    result = live.deploy()
+
+    assert result["exit_code"] == 3
+    assert result["rollback"]["detection"]["rule"] == "ready-check-denied"
+    assert "/healthz" in result["error"]["reason"]
+    assert result["root_cause"]["type"] == "probe_misconfigured"
+    assert live.problems() == []
+
+
 def test_failure_after_the_cut_over_is_switched_back(live: World) -> None:
     """A release that goes bad under users' requests is judged by their counts; what they felt is told as a number."""
     live.extra = {"checks": {"bake": 5}}

@@ -5,7 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from failback.detection.sight import ends, has_begun, held_up, last_end_s, live, ready_since_s, said, serving, waits
+from failback.detection.sight import (
+    ends,
+    has_begun,
+    held_up,
+    last_end_s,
+    live,
+    ready_since_s,
+    said,
+    serving,
+    subject,
+    waits,
+)
 from failback.model.observation import Limits, ReplicaView, Stage, Statement, View
 
 FIRST_LOOK_S = 5.0  # a watch that has just begun (resumed, or after the cut-over) needs a first answer first
@@ -16,6 +27,11 @@ REGISTRY_S_MAX = 60.0  # by then the kubelet has tried at 0, 10 and 30 s
 VOLUME_S_MAX = 90.0  # by then a detach from another node (10-60 s) is over, and a mount was tried 7 times
 CREATE_S_MAX = 60.0  # a webhook or API server that restarts is back by then
 PATIENCE = 3.0  # a suspicion that is not decided yet makes the last wait this many times as long
+
+DENIED_S_MIN = 10.0  # some servers listen before they have loaded what they serve, and say 404 until then
+DENIED_SHARE = 1 / 3  # of the plan's patience: who needs minutes to start says so there
+DENIED_TIMES = 3  # as often, at least, has the kubelet been told the same
+_DENIED = re.compile(r"Readiness probe failed: .*statuscode: 4(?!08|25|29)\d\d")
 
 CLAIM_S_MAX = 2.0  # the scheduler's own picture of the claims lags behind by less
 NODE_S_MAX = 60.0  # a node that is not ready yet, or not any more for a moment
@@ -35,6 +51,21 @@ def ready_due_s(view: View, replica: ReplicaView, limits: Limits) -> float:
     due = max(began_s + limits.ready_s_max, _looked_since_s(view) + FIRST_LOOK_S)
     # The first look's grace must not make a short limit long for a watch that was there from the launch.
     return began_s + limits.ready_s_max if _looked_since_s(view) <= 0 else due
+
+
+def denied_since_s(view: View, replica: ReplicaView) -> float | None:
+    """Since when nothing but a client error has answered its ready check: by our own count, else by the kubelet's."""
+    if replica.last_ready_check is not None:
+        return replica.denied_since_s
+    told = [one for one in said(view, "Unhealthy") if subject(view, one) is replica and "eadiness" in one.message]
+    newest = max(told, key=lambda one: one.at_s, default=None)
+    denied = newest is not None and newest.count >= DENIED_TIMES and _DENIED.search(newest.message)
+    return newest.at_s if newest is not None and denied else None
+
+
+def denied_due_s(since_s: float, limits: Limits) -> float:
+    """When an answer of this kind will not become another one."""
+    return since_s + max(DENIED_S_MIN, limits.ready_s_max * DENIED_SHARE)
 
 
 def start_due_s(view: View, limits: Limits) -> float:
@@ -101,6 +132,9 @@ def moments(view: View, limits: Limits) -> Iterator[float]:
         if replica not in ready:
             yield ready_due_s(view, replica, limits)
             yield unready_due_s(replica)
+            denied_s = denied_since_s(view, replica)
+            if denied_s is not None:
+                yield denied_due_s(denied_s, limits)
         yield smoke_due_s(replica, limits)
     for replica, _ in waits(view, *PULLING):
         yield pulled_due_s(view, replica)

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from failback.detection.moments import ready_due_s, smoke_due_s, start_due_s, unready_due_s
+from failback.detection.moments import (
+    denied_due_s,
+    denied_since_s,
+    ready_due_s,
+    smoke_due_s,
+    start_due_s,
+    unready_due_s,
+)
 from failback.detection.rule import EVIDENCE_MAX, Finding, failed
 from failback.detection.sight import (
     awaits_infrastructure,
@@ -38,6 +45,21 @@ def stopped_answering(view: View, limits: Limits) -> Finding | None:
         if (enough and view.at_s >= unready_due_s(replica)) or (refused and not counted):
             for_s = f" for {view.at_s - replica.unready_since_s:.1f} s" if replica.unready_since_s is not None else ""
             return Finding(f"{replica.name} was ready and has failed its ready check{for_s}", facts)
+    return None
+
+
+def ready_check_denied(view: View, limits: Limits) -> Finding | None:
+    """Its server is up and says that there is no such page, or not for us."""
+    for replica in live(view):
+        since_s = denied_since_s(view, replica)
+        if since_s is None or replica.ready_at_s is not None or not replica.running:
+            continue
+        if view.at_s >= denied_due_s(since_s, limits):
+            facts = _failing_checks(view, replica)
+            return Finding(
+                f"{replica.name} answers, and has denied its ready check for {view.at_s - since_s:.0f} s: {facts[0]}",
+                facts,
+            )
     return None
 
 
@@ -105,6 +127,13 @@ RULES = (
         stopped_answering,
         why="it has been ready, so this is no slow start; it lives, so no restart will help; and a pause is shorter",
         source="failback's own ready checks in a row; pod condition Ready with the kubelet's event Unhealthy",
+    ),
+    failed(
+        "ready-check-denied",
+        ready_check_denied,
+        why="a client error comes from a server that is up: the check asks for what this release does not serve, and "
+        "no wait changes that",
+        source="failback's own ready check; the kubelet's event Unhealthy ('HTTP probe failed with statuscode: 404')",
     ),
     failed(
         "not-ready-in-time",

@@ -62,6 +62,7 @@ class ReplicaView:
     started_at_s: float = 0.0  # its main process or container began to run: a slow pull is no slow start
     ready_failures: int = 0  # ready checks in a row that failed, since the last good one
     unready_since_s: float | None = None  # the first of those
+    denied_since_s: float | None = None  # ready checks have been answered with a client error (404, 401) since then
     smoke_wanted: int = 0  # how many smoke requests the plan asks of it
     new_error_counts: tuple[int, ...] = ()  # beside `new_errors`: how often each was printed since it was ready
     memory_samples: tuple[MemorySample, ...] = ()  # of the current process, in order

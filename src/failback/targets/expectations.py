@@ -12,6 +12,7 @@ BODY_HEAD_CHARS = 400
 READY_S_MAX = 5.0  # a ready check that takes longer is no answer
 SMOKE_S_MAX = 30.0
 REFUSED = "connection refused"
+_LATER = (408, 425, 429)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,13 @@ def judge_ready(replica: str, ready: Mapping[str, Any], answer: Answer) -> Probe
         passed=good,
         error=answer.error,
         kind="ready",
+    )
+
+
+def denies(answer: ProbeResult) -> bool:
+    """A client error, from a server that is up: unlike "too early" or "too many", it will not be another one later."""
+    return (
+        not answer.passed and answer.status is not None and 400 <= answer.status < 500 and answer.status not in _LATER
     )
 
 

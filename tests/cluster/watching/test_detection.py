@@ -139,6 +139,12 @@ BAD = (
         pod(container({"USE_MB": 200}, resources={"limits": {"memory": "64Mi"}})),
         "limit of 64 MiB",
     ),
+    Bad(
+        "probe-asks-for-what-is-not-there",
+        "ready-check-denied",
+        pod(container(readinessProbe={"httpGet": {"path": "/nowhere", "port": "http"}, "periodSeconds": 1})),
+        "statuscode: 404",
+    ),
     Bad("ready-but-500", "smoke-wrong", pod(container({"STATUS": 500})), "answered 500"),
     Bad("ready-but-slow", "smoke-slow", pod(container({"LATENCY_S": 0.8})), "too slow"),
 )

@@ -271,6 +271,7 @@ class Watch:
             started_at_s=pod.running_at_s or 0.0,
             ready_failures=asked.failures if asked else 0,
             unready_since_s=asked.unready_since_s if asked else None,
+            denied_since_s=asked.denied_since_s if asked else None,
             smoke_wanted=self._prober.wanted,
             new_error_counts=counts,
             memory_samples=samples,

@@ -49,6 +49,22 @@ SAID = [
     ("deploy", "missing_configuration", "secret", "Error: secret option required for sessions\n    at session (/app/node_modules/express-session/index.js:200:12)\n    at Object.<anonymous> (/app/app.js:9:9)"),
     # a statement that the database refuses while migrations run
     ("deploy", "migration_failed", "0007", 'psql:db/migrations/0007_add_total.sql:3: ERROR:  column "total" of relation "orders" already exists'),
+    # a library says itself that what was called is gone
+    ("deploy", "version_incompatibility", "openai", "Traceback (most recent call last):\n  File \"/app/ask.py\", line 4, in <module>\n    openai.ChatCompletion.create()\n  File \"/app/.venv/lib/python3.11/site-packages/openai/lib/_old_api.py\", line 39, in __call__\n    raise APIRemovedInV1(symbol=self._symbol)\nopenai.lib._old_api.APIRemovedInV1: You tried to access openai.ChatCompletion, but this is no longer supported in openai>=1.0.0 - see the migration guide"),
+    ("deploy", "version_incompatibility", "scikit-learn", "Traceback (most recent call last):\n  File \"/app/model.py\", line 3, in <module>\n    e = OneHotEncoder(sparse=False)\nTypeError: OneHotEncoder.__init__() got an unexpected keyword argument 'sparse'"),
+    ("build", "missing_dependency", "nextest", "error: no such command: `nextest`\n\nhelp: view all installed commands with `cargo --list`"),
+    ("docker", "missing_dependency", "compose", "docker: 'compose' is not a docker command.\nSee 'docker --help'"),
+    ("test", "missing_dependency", "pytest-xdist", "ERROR: usage: pytest [options] [file_or_dir] [file_or_dir] [...]\npytest: error: unrecognized arguments: -n 4"),
+    ("deploy", "bad_command", ".tsx", 'TypeError [ERR_UNKNOWN_FILE_EXTENSION]: Unknown file extension ".tsx" for /app/src/server.tsx\n    at Object.getFileProtocolModuleFormat [as file:] (node:internal/modules/esm/get_format:189:9)'),
+    ("deploy", "code_error", "recursion", "runtime: goroutine stack exceeds 1000000000-byte limit\nfatal error: stack overflow"),
+    ("deploy", "missing_file", "/run/app/web.sock", "ERROR: could not create Unix socket \"/run/app/web.sock\": No such file or directory"),
+    ("build", "invalid_configuration", "ClusterNotFoundException", "An error occurred (ClusterNotFoundException) when calling the UpdateService operation: Cluster not found."),
+    ("deploy", "quota_exceeded", "LimitExceeded", "An error occurred (LimitExceededException) when calling the CreateFunction operation: Rate exceeded"),
+    ("test", "test_failure", "rounds", "Failures:\n1) price rounds half up\n  Message:\n    Expected 2 to be 3.\n  Stack:\n        at UserContext.<anonymous> (spec/price.spec.js:7:20)\n\n4 specs, 1 failure"),
+    # steps whose tool nobody here knows: what kind of step it is says the type
+    ("build", "build_failure", "guide.md", "WARNING -  Doc file 'index.md' contains a link 'guide.md', but the target is not found\n\nAborted with 1 warnings in strict mode!"),
+    ("quality", "quality_violation", "total", "frobcheck 1.2\nerror: the name total is used for two things\n1 error"),
+    ("security", "vulnerability_found", "keys.py", '{"results": [{"path": "keys.py", "line": 3, "message": "Possible hardcoded password"}]}'),
 ]  # fmt: skip
 
 ALIKE = [
@@ -66,6 +82,14 @@ ALIKE = [
     ("credential-absent", "deploy", "TypeError: argument key must be of type string. Received undefined"),
     ("migration-sql-error", "deploy", 'ERROR:  relation "orders" does not exist at character 15'),
     ("commit-message", "deploy", "the commit message must be signed"),
+    ("api-removed-said", "deploy", "Traceback (most recent call last):\n  File \"/app/jobs.py\", line 9, in run\n    raise ValueError('the order was removed in the meantime')\nValueError: the order was removed in the meantime"),
+    ("argument-dropped", "deploy", "Traceback (most recent call last):\n  File \"/app/jobs.py\", line 9, in run\n    Job(limit=3)\nTypeError: Job.__init__() got an unexpected keyword argument 'limit'"),
+    ("tls", "deploy", "TypeError: boom\n    at Object.getFileProtocolModuleFormat [as file:] (node:internal/modules/esm/get_format:189:9)\n    at tls.unsupported protocol (node:internal/x:1:1)"),
+    ("step-ends", "build", "bash: line 1: frob: command not found\nerror: the build failed"),
+    ("step-ends", "deploy", "error: the name total is used for two things"),
+    ("subcommand-not-installed", "build", "error: no such command: `biuld`"),
+    ("stack-overflow", "quality", "a.py:3: see stack overflow for an explanation"),
+    ("socket-folder-missing", "deploy", "open /etc/app.conf: No such file or directory; the socket is /run/a.sock"),
     ("connection-refused", "deploy", "localhost : ok=3 changed=1 unreachable=0 failed=0"),
 ]  # fmt: skip
 

@@ -76,7 +76,7 @@ def _standing(document: Document, index: int, scene: Scene, *, loud: bool = Fals
         return factor
     if scene.is_handled(document, index):
         factor *= HANDLED_FACTOR
-    elif not loud and scene.is_deprecation(document, index):
+    elif not loud and scene.is_deprecation(document, index) and not _raised_at_end(document, index):
         factor *= DEPRECATION_FACTOR
     level = "" if loud else document.level(index)
     trace = document.trace_at(index)
@@ -89,6 +89,12 @@ def _standing(document: Document, index: int, scene: Scene, *, loud: bool = Fals
     elif level == "WARN":
         factor *= WARNED_FACTOR
     return factor
+
+
+def _raised_at_end(document: Document, index: int) -> bool:
+    """True for the line of the exception that ends a text: it may speak of a deprecation, but it is none."""
+    trace = document.trace_at(index)
+    return trace is not None and trace is document.traces[-1] and index == trace.root.line
 
 
 def _logged(document: Document, start: int, scene: Scene) -> float:

@@ -192,9 +192,15 @@ def quoted(line: str, chars_max: int = 300) -> str:
     return f"{line[: chars_max - tail - 5]} ... {line[-tail:]}"
 
 
+_FRAME = re.compile(r"\s+at (?:(?:async |new )?[\w$.<>\[\]: ]+ ?)?\((?:node:|file:|[\w$./-]+:\d)")
+
+
 def _is_raise(document: Document, index: int) -> bool:
-    """True for the line of code in a trace that raises: the exception's own line says the same, with its message."""
-    return document.lines[index].lstrip().startswith("raise ") and document.trace_at(index) is not None
+    """True for a line of a trace that is code or a call: the exception's own line says what happened, with its message."""
+    line = document.lines[index]
+    if line.lstrip().startswith("raise "):
+        return document.trace_at(index) is not None
+    return _FRAME.match(line[:300]) is not None and "node_modules/" not in line and document.trace_at(index) is not None
 
 
 def _lines_with(document: Document, anchors: tuple[str, ...]) -> list[int]:

@@ -306,8 +306,9 @@ def php(hit: Hit) -> Hypothesis | None:
             names=(scene.change.dependencies[0].name,),
         )
     kind = "Syntax error" if hit.get("kind").lower() == "parse" else "Fatal error"
+    checked = hit.document.role == "step" and scene.step_type == "quality"
     return Hypothesis(
-        FailureType.CODE_ERROR,
+        FailureType.QUALITY_VIOLATION if checked else FailureType.CODE_ERROR,
         f"PHP {kind} in {file}:{hit.get('line')}: {quoted(what)}",
         0.88,
         fix_at(scene, file, int(hit.get("line")), what),

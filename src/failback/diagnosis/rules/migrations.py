@@ -93,6 +93,8 @@ def history(hit: Hit) -> Hypothesis | None:
     if hit.line.startswith(("raise ", "throw ")):
         return None
     tool, command = _tool(hit)
+    named = re.search(r"[Mm]igration [\"'`]?([\w./-]+)[\"'`]? failed", hit.line)
+    revision = revision or (named.group(1) if named else "")
     low = hit.line.lower()
     inconsistent = re.search(r"Migration (\S+ is applied before its dependency \S+)", hit.line)
     if inconsistent:
@@ -212,7 +214,7 @@ def _reason(hit: Hit) -> str:
         *range(hit.index - 1, max(hit.index - 8, -1), -1),
     ):
         match = re.search(
-            r"((?:ERROR|[Ee]rror|Reason|Message|DETAIL|SQLSTATE|PG::\w+|Caused by|Migration checksum|-> |Detected)[:\s].{5,200})",
+            r"((?:ERROR|[Ee]rror(?! Code)|Reason|Message|DETAIL|SQLSTATE|PG::\w+|Caused by|Migration checksum|-> |Detected)[:\s].{5,200})",
             hit.document.lines[index],
         )
         if match and match.group(1)[:60] not in hit.line:

@@ -22,9 +22,17 @@ _KINDS = (
     ("Elasticsearch", r"elasticsearch|opensearch"),
     ("SQL Server", r"sqlclient|sql server|mssql|tedious|pyodbc"),
     ("Memcached", r"memcache"),
+    ("Vault", r"\bvault\b|hvac"),
+    ("ClickHouse", r"clickhouse"),
+    ("Cassandra", r"cassandra|scylla"),
+    ("Oracle", r"oracledb|cx_oracle|ora-\d{5}"),
+    ("NATS", r"\bnats\b"),
+    ("LDAP", r"\bldap"),
+    ("MQTT", r"mqtt"),
+    ("Neo4j", r"neo4j"),
 )
 _ADDRESS = (
-    r"(?P<h1>\[[0-9a-fA-F:]+\]|[\w.-]+):(?P<p1>\d{2,5})(?!\d|:\d)",
+    r"(?P<h1>\[[0-9a-fA-F:]+\]|[\w.-]+):(?P<p1>\d{2,5})(?!\d|:\d|\.\d)",
     r"server at \"(?P<h2>[^\"]+)\"(?: \([^)]*\))?, port (?P<p2>\d+)",
     r"host=?'?(?P<h3>[\w.-]+)'?,? port=?(?P<p3>\d+)",
     r"(?:to|for) \"?(?P<h4>[\w.-]+)\"? port (?P<p4>\d+)",

@@ -93,7 +93,7 @@ def composer(hit: Hit) -> Hypothesis | None:
 @line_rule(
     "apt",
     "unable to locate package|has no installation candidate|failed to fetch|unable to fetch some|version '|unmet dependencies|no_pubkey|is not signed|does not have a release file|release' does not have|hash sum mismatch|no such package|unable to select packages|nothing provides|no match for argument|no package ",
-    r"E: Unable to locate package (?P<a>\S+)|E: Package '(?P<b>[^']+)' has no installation candidate|E: Failed to fetch (?P<url>\S+)\s+(?P<why>.+)|Unable to fetch some archives|Version '(?P<ver>[^']+)' for '(?P<c>[^']+)' was not found|unmet dependencies|NO_PUBKEY (?P<key>\w+)|(?P<rel>\S+) (?:Release' )?(?:does not have a Release file|is not signed)|Hash Sum mismatch|(?P<d>\S+) \(no such package\)|(?:Unable to find a match|No match for argument|nothing provides):? (?P<e>\S+)|No package (?P<f>\S+) available",
+    r"E: Unable to locate package (?P<a>\S+)|E: Package '(?P<b>[^']+)' has no installation candidate|E: Failed to fetch (?P<url>\S+)\s+(?P<why>.+)|Unable to fetch some archives|Version '(?P<ver>[^']+)' for '(?P<c>[^']+)' was not found|unmet dependencies(?! \(checked)|NO_PUBKEY (?P<key>\w+)|(?P<rel>\S+) (?:Release' )?(?:does not have a Release file|is not signed)|Hash Sum mismatch|(?P<d>\S+) \(no such package\)|(?:Unable to find a match|No match for argument|nothing provides):? (?P<e>\S+)|No package (?P<f>\S+) available",
     source="apt, apk, dnf and yum",
 )
 def apt(hit: Hit) -> Hypothesis | None:

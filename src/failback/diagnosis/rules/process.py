@@ -292,6 +292,26 @@ def native_abort(hit: Hit) -> Hypothesis | None:
     )
 
 
+_PYTEST_PLUGINS = (
+    ("--cov", "pytest-cov"),
+    ("--no-cov", "pytest-cov"),
+    ("--numprocesses", "pytest-xdist"),
+    ("--dist", "pytest-xdist"),
+    ("-n", "pytest-xdist"),
+    ("--timeout", "pytest-timeout"),
+    ("--asyncio-mode", "pytest-asyncio"),
+    ("--reruns", "pytest-rerunfailures"),
+    ("--html", "pytest-html"),
+    ("--json-report", "pytest-json-report"),
+    ("--benchmark", "pytest-benchmark"),
+    ("--ds", "pytest-django"),
+    ("--reuse-db", "pytest-django"),
+    ("--mypy", "pytest-mypy"),
+    ("--random-order", "pytest-random-order"),
+    ("--alluredir", "allure-pytest"),
+)
+
+
 @line_rule(
     "bad-option",
     "missing option|missing argument|missing required|arguments are required|arguments were not provided|required flag|required option|missing parameter|unrecognized|unknown option|unknown flag|unknown argument|unknown command|invalid option|illegal option|no such option|flag provided but not defined|bad option|unexpected argument|no such command|unexpected option|unknown shorthand",
@@ -316,6 +336,15 @@ def bad_option(hit: Hit) -> Hypothesis | None:
             0.86,
             (high(f"Add {name} to the command", f"Pass {name} with its value in the start command or step, or set the variable that the program reads instead", f"PROGRAM {name} VALUE"),),
             names=(name,),
+        )  # fmt: skip
+    plugin = next((package for start, package in _PYTEST_PLUGINS if option.startswith(start)), "")
+    if plugin and "pytest" in hit.document.window(hit.index, 2, 2):
+        return Hypothesis(
+            FailureType.MISSING_DEPENDENCY,
+            f"pytest does not know {option}: the plug-in {plugin} that brings this option is not installed: {hit.line}",
+            0.93,
+            (high(f"Install {plugin}", f"Add {plugin} to the test dependencies (requirements-dev, the dev group) and install them in the step, or remove {option} from the command or addopts", f"pip install {plugin}"),),
+            names=(plugin,),
         )  # fmt: skip
     runtime = "VM option" in hit.line or "Unrecognized option" in hit.line
     return Hypothesis(

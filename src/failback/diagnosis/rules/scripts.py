@@ -35,6 +35,30 @@ def bare(hit: Hit) -> Hypothesis | None:
 
 
 @line_rule(
+    "stack-overflow",
+    "overflowed its stack|stack exceeds|stack overflow|stack level too deep|maximum function nesting|maximum call stack",
+    r"has overflowed its stack|goroutine stack exceeds (?P<limit>\d+)-byte limit|stack level too deep|[Mm]aximum function nesting level|(?:fatal runtime error: )?stack overflow\b",
+    source="Rust's, Go's, Ruby's and PHP's runtimes when recursion does not end",
+    most=1,
+)
+def stack_overflow(hit: Hit) -> Hypothesis | None:
+    """The stack is full: a function calls itself without an end."""
+    if hit.document.role == "step" and hit.scene.step_type in ("quality", "security"):
+        return None
+    return Hypothesis(
+        FailureType.CODE_ERROR,
+        f"The stack overflowed: a function calls itself without an end (infinite recursion){hit.at}: {hit.line}",
+        0.94,
+        (
+            high(
+                f"End the recursion{hit.at}",
+                "Find the function that repeats in the trace and correct the condition that ends it, or use a loop; a larger stack only delays it",
+            ),
+        ),
+    )
+
+
+@line_rule(
     "interpreter-error",
     ".lua:|.pl line|.pm line|.exs:|.ex:|.sh: |.rb:|.jl:|.r:|.erl:|.dart:|.swift:|.tcl:|.awk:|syntax error|** (",
     r"^(?:lua[\d.]*: |Error in |\*+ )?(?P<file>[\w./-]+\.(?:lua|sh|bash|exs?|jl|R|erl|dart|swift|tcl|awk|nim|cr|groovy|clj)):(?: line)? ?(?P<line>\d+):? (?P<what>(?!.*(?:not found|No such file|Permission denied|unbound variable|parameter (?:null|not set)|must be set|required)).+)$|^(?P<die>.{3,300}?) at (?P<pl>[\w./-]+\.(?:pl|pm|t)) line (?P<pline>\d+)\.?$",

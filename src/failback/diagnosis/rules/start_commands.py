@@ -23,6 +23,18 @@ ROWS = (
         steps=_RUNS,
     ),
     row(
+        "start-source-not-compiled",
+        "err_unknown_file_extension|unknown file extension",
+        r"Unknown file extension \"(?P<ext>\.(?:[cm]?tsx?|jsx|vue|svelte))\" for (?P<file>\S+)",
+        _COMMAND,
+        "Node.js is started with a source file that it cannot run: unknown extension {ext} of {file}; it was not compiled",
+        "Start the compiled .js file (dist) instead of {file}",
+        "Compile in the build (tsc, a bundler) and name the output, such as dist/main.js, in the start command; or start with a loader that is in the dependencies (tsx)",
+        "node dist/main.js",
+        source="Node.js' module loader",
+        sure=0.95,
+    ),
+    row(
         "start-module-unknown",
         "unable to load celery application|could not import module|error loading asgi|failed to find application object|failed to find attribute|could not import '|no such command|while importing '|could not locate a flask|failed to parse '|attribute \\\"|not found in module|couldn't import|import string|not formatted",
         r"Unable to load celery application\.?[\s\S]{0,80}?(?:The )?module (?P<a>\S+) was not found|Could not import module \"(?P<b>[^\"]+)\"|Attribute \"(?P<c>[^\"]+)\" not found in module \"(?P<c2>[^\"]+)\"|Failed to find (?:application object|attribute) '(?P<d>[^']+)' in '(?P<d2>[^']+)'|(?:Error: )?Could not import '(?P<e>[^']+)'|(?:Error: )?Failed to find (?:Flask|FastAPI) (?:application|app)[^\n]*in module '(?P<f>[^']+)'|Could not locate a Flask application[^\n]*|Import string \"(?P<g>[^\"]+)\" must be in format",

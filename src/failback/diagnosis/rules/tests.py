@@ -334,6 +334,54 @@ _FAILED_LINE = re.compile(
 )
 
 
+@line_rule(
+    "doctest",
+    "failed example:",
+    r"File \"(?P<file>[^\"\n]+)\", line (?P<line>\d+), in (?P<name>[\w.]+)\nFailed example:\n\s*(?P<code>[^\n]+)",
+    source="Python's doctest",
+    before=1,
+    lines=8,
+    most=1,
+)
+def doctest(hit: Hit) -> Hypothesis | None:
+    """doctest: an example in a docstring gives something else."""
+    file, name = hit.scene.in_release(hit.get("file")), hit.get("name")
+    below = quoted(hit.document.window(hit.index + 1, 0, 6), 160)
+    return Hypothesis(
+        FailureType.TEST_FAILURE,
+        f"The doctest of {name} in {file}:{hit.get('line')} fails: {below}",
+        0.93,
+        fixes(name, f"{file}:{hit.get('line')}", below, hit.scene),
+        names=(file, name),
+    )
+
+
+@line_rule(
+    "numbered-failure",
+    "1) ",
+    r"^\s*1\) (?P<name>[^\n]{3,200})\n\s*(?:Message:)?\s*(?P<said>[^\n]{3,300})\n(?:[^\n]*\n){0,12}?\s*(?:Stack:|at |# )",
+    source="Jasmine, Karma, Mocha, RSpec: numbered failures with their message below",
+    lines=14,
+    most=1,
+)
+def numbered(hit: Hit) -> Hypothesis | None:
+    """A numbered failure: its name, what differed, and where."""
+    if hit.document.role != "step" or hit.scene.step_type != "test":
+        return None
+    block = hit.document.window(hit.index, 0, 14)
+    place = re.search(r"((?:[\w@-]+/)*[\w.@-]+\.(?:[cm]?[jt]sx?|rb|feature)):(\d+)", block)
+    spot = f"{hit.scene.in_release(place.group(1))}:{place.group(2)}" if place else ""
+    said = next((line.strip() for line in block.split("\n")[1:] if line.strip() and "Message:" not in line), "")
+    name = quoted(hit.get("name"), 160)
+    return Hypothesis(
+        FailureType.TEST_FAILURE,
+        f"Test {name} fails{f' ({spot})' if spot else ''}: {quoted(said, 200)}",
+        0.8,
+        fixes(name, spot, said, hit.scene),
+        names=(spot.split(":")[0],) if spot else (),
+    )
+
+
 @scene_rule("test-summary", "a test step that failed in a format that no other rule knows")
 def test_summary(scene: Scene) -> Iterable[Hypothesis]:
     """The first lines that say that a test failed."""

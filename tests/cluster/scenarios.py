@@ -217,7 +217,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     # What users would get
     Scenario("ready but 500", env(STATUS=500, ERROR_TEXT="KeyError: 'customer_id'"), "smoke-wrong", "code_error",
              ("500",)),
-    Scenario("ready but slow", env(LATENCY_S=2), "smoke-slow", "slow_start", ()),
+    Scenario("ready but slow", env(LATENCY_S=2), "smoke-slow", "timeout", ("too slowly",)),
     Scenario("5 % errors", env(ERROR_PERCENT=5), "smoke-often-wrong|new-errors-everywhere", "code_error", ("500",),
              checks={"smoke": [{"path": "/", "status": 200, "repeat": 200}]}, seconds=15),
     Scenario("failing migration", _migration, "", "migration_failed", ("orders",)),

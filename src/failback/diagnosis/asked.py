@@ -59,12 +59,14 @@ _NO_LISTEN = re.compile(
     r"\b(?:connect(?:ing|ed)? to|upstream|broker|database|redis|postgres|mysql|mongo|kafka|refused|failed|error|cannot|unable|proxy(?:ing)? to|client|peer|retry|waiting for|jdbc:|amqp:)\b|://[\w.-]+:[^/\s@]+@|already in use",
     re.IGNORECASE,
 )
+LATE = re.compile(r"took \d+ ms")  # as failback's own smoke check says it of a right answer
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One request and how it ended: a status, or a problem ("refused", "timeout", "reset", "plain-to-tls", "tls-to-plain", "command")."""
+    """One request and how it ended: a status, or a problem ("refused", "timeout", "reset", "plain-to-tls", "tls-to-plain",
+    "command", "late")."""
 
     citation: Citation
     path: str = ""
@@ -80,7 +82,7 @@ class Answer:
     @property
     def good(self) -> bool:
         """True for an answer that says the service works."""
-        return self.status is not None and self.status < 400
+        return self.status is not None and self.status < 400 and self.problem != "late"
 
     @property
     def bad(self) -> bool:
@@ -127,6 +129,8 @@ def _own(scene: Scene) -> list[Answer]:
             f"{probe.kind} GET {probe.path} -> {probe.status or probe.error or 'no answer'}, expected {probe.expected}"
         )
         problem = "" if probe.passed else problem_in(probe.error or "") or ("" if probe.status else "failed")
+        if not probe.passed and LATE.match(probe.error or ""):
+            problem = "late"
         found.append(
             Answer(
                 Citation(f"probes/{probe.replica}", f"{said} {probe.body_head[:160]}".strip()), probe.path, status=probe.status, problem=problem,

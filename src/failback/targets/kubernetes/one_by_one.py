@@ -34,7 +34,6 @@ from failback.targets.kubernetes.record import (
 )
 from failback.targets.kubernetes.site import Site, Staged
 
-_PROXIES_S_MIN = 3.0  # kube-proxy writes its rules at most once a second, and takes its time on a busy node
 _SETTLE_S = 1.0  # a pod that is ready stays so this long before it serves
 
 
@@ -209,7 +208,7 @@ async def _withdrawn(site: Site, unit: Unit, pod: Object, journal: Journal) -> N
     for service in await routed(site, unit):
         if not await _out_of(site, service, pod["metadata"]["uid"]):
             raise TargetUnavailable(f"Service {service} still names the pod {name}, which was taken out of it.")
-    await asyncio.sleep(_PROXIES_S_MIN)
+    await asyncio.sleep(routing.PROXIES_S_MIN)
 
 
 async def _are_ready(site: Site, live: Object, stable: str, wanted: int) -> bool:
@@ -256,7 +255,7 @@ async def _exchange(site: Site, unit: Unit, live: Object, pod: Object, staged: S
     """One pod: out of the endpoints, drained, deleted; its successor runs without users."""
     name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
     await _withdrawn(site, unit, pod, journal)
-    await asyncio.sleep(max(0.0, float(staged.checks.get("drain") or 0.0) - _PROXIES_S_MIN))
+    await asyncio.sleep(max(0.0, float(staged.checks.get("drain") or 0.0) - routing.PROXIES_S_MIN))
     if unit.kind == "StatefulSet":
         ordinal = int(name.rpartition("-")[2])
         with journal.intent("workload.partition", workload=unit.told, first=ordinal):

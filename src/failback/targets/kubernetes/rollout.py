@@ -299,7 +299,8 @@ async def finish_unit(
         record = await deployments.moved(site, unit, journal, moment=Moment.FINISHING)
     actions: list[Action] = []
     if record.stable is not None:
-        await asyncio.sleep(max(0.0, min(drain_s, (record.switched_at or 0.0) + drain_s - time.time())))
+        wait_s = max(drain_s, routing.PROXIES_S_MIN)
+        await asyncio.sleep(max(0.0, min(wait_s, (record.switched_at or 0.0) + wait_s - time.time())))
         if unit.kind == "Deployment":
             new = await names.hash_when_there(site, live)
             live = await deployments.give_fields_back(site, unit, record.after, journal)

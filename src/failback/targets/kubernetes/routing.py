@@ -23,6 +23,9 @@ from failback.targets.kubernetes.ownership import handed_back
 from failback.targets.kubernetes.record import FENCE, RECORD, SERVING, annotate, set_field
 from failback.targets.kubernetes.site import Site
 
+# From the endpoints' change until every node's proxy has it: kube-proxy writes its rules at most once a second, and on
+# a node that is short of CPU three seconds were not enough. No pod that users came to goes before.
+PROXIES_S_MIN = 5.0
 PINS = (POD_HASH, SERVING)  # the labels by which a Service is pinned
 
 

@@ -19,8 +19,8 @@ STATED_BONUS = 0.02
 BLOCK_GAP_LINES = 4
 RIVAL_MARGIN = 0.1
 RIVAL_COST = 0.08  # another type is nearly as likely
-ALONE_COST = 0.08  # nothing else speaks for it: no other rule, no change of this release, no word of the infrastructure
-SUPPORTED_COST = 0.05
+ALONE_COST = 0.09  # nothing else speaks for it: no other rule, no change of this release, no word of the infrastructure
+SUPPORTED_COST = 0.06
 STATED_SURE_MIN = 0.95  # a statement of the infrastructure that names mechanism and object needs no support
 SUPPORT_MIN = 0.5
 

@@ -34,6 +34,8 @@ _ABSENT = re.compile(
     r"missing|not set|not found|no configuration|is required|undefined|must be (?:set|provided|defined)|cannot be (?:empty|None|null)|not configured|unset|absent|empty|no value|not provided",
     re.IGNORECASE,
 )
+# A framework's "improperly configured" may speak of the code that was registered, not of a setting.
+_OF_CODE = re.compile(r"\bhandler function|type annotat|\bdecorat(?:or|ed)|\bsubclass|must (?:define|implement|inherit)|\breturn value of", re.IGNORECASE)  # fmt: skip
 _BUILTIN = frozenset({"PermissionError", "TimeoutError"})
 
 
@@ -83,7 +85,7 @@ def by_class(scene: Scene, document: Document, trace: Trace, root: Raised) -> Hy
                 0.78,
                 (high("Correct the migration", f"{said}: correct the migration named there, bring the schema back to the version before, and run it again", ""),),
             )  # fmt: skip
-        if _CONFIG.match(name):
+        if _CONFIG.match(name) and not _OF_CODE.search(root.message):
             absent = bool(_ABSENT.search(root.message))
             variable = variable_in(root.message)
             setting = re.search(r"[`'\"]([\w.-]{2,60})[`'\"]", root.message)

@@ -155,6 +155,8 @@ def name_missing(hit: Hit) -> Hypothesis | None:
     package = scene.installed.package_of(path) or (
         distribution_of(module) if not is_python_stdlib(module) and not _is_own(module, scene, hit.trace) else None
     )
+    if path and hit.trace is None and "/lib/" not in path and is_own_file(path) and package_of(path) is None:
+        package = None  # the file stands in the release, and no trace was printed that would say so
     importer = _importer(hit.trace)
     if package is None and is_python_stdlib(module):
         return Hypothesis(

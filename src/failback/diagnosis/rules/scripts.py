@@ -35,6 +35,25 @@ def bare(hit: Hit) -> Hypothesis | None:
 
 
 @line_rule(
+    "shell-arithmetic",
+    "value too great for base|operand expected|arithmetic operator|division by 0|integer expression expected|unary operator expected|too many arguments|bad substitution|arithmetic expression",
+    r"^(?P<file>[\w./-]+\.(?:ba|da|z)?sh|[\w./-]+(?=: line )): (?:line )?(?P<line>\d+): (?P<what>(?:\[+: )?[^\n]*?(?:value too great for base|operand expected|invalid arithmetic operator|division by 0|integer (?:expression )?expected|unary operator expected|\[: too many arguments|[Bb]ad substitution|arithmetic expression: )[^\n]*)",
+    source="bash, dash and busybox: arithmetic, tests and expansions",
+    most=1,
+)
+def shell_arithmetic(hit: Hit) -> Hypothesis | None:
+    """A shell script calculates or compares with something that is no number, or is empty."""
+    file, line, what = hit.scene.in_release(hit.get("file")), int(hit.get("line")), hit.get("what")
+    return Hypothesis(
+        FailureType.CODE_ERROR,
+        f"{file} line {line} fails, it computes or compares with a value that is not what it expects: {quoted(what)}",
+        0.92,
+        fix_at(hit.scene, file, line, what, "Quote the variable, give it a default (${NAME:-0}), and check that it is a number without leading zeros (10#$NAME)"),
+        names=(file,),
+    )  # fmt: skip
+
+
+@line_rule(
     "stack-overflow",
     "overflowed its stack|stack exceeds|stack overflow|stack level too deep|maximum function nesting|maximum call stack",
     r"has overflowed its stack|goroutine stack exceeds (?P<limit>\d+)-byte limit|stack level too deep|[Mm]aximum function nesting level|(?:fatal runtime error: )?stack overflow\b",

@@ -4,11 +4,28 @@ from __future__ import annotations
 
 import re
 
+from failback.diagnosis.kube import container_states
 from failback.diagnosis.recommend import high
 from failback.diagnosis.recommend.kube import in_namespace, patch, workload
 from failback.diagnosis.rule import Hypothesis, quoted
+from failback.diagnosis.scene import Scene
 from failback.diagnosis.statements import Told, statement_rule
 from failback.model.diagnosis import FailureType
+
+
+def _started(scene: Scene, pod: str) -> bool:
+    """True where a container of the pod has run: its volumes were mounted, and what the kubelet said before was overcome."""
+    return any(
+        state.end_code is not None or state.restarts or state.ready
+        for found in scene.pods()
+        for state in container_states(found)
+        if state.pod == pod and not state.init
+    ) or any(
+        "running" in (status.get("state") or {})
+        for found in scene.pods()
+        if (found.get("metadata") or {}).get("name") == pod
+        for status in (found.get("status") or {}).get("containerStatuses") or ()
+    )
 
 
 @statement_rule(
@@ -24,6 +41,8 @@ def volume(told: Told) -> Hypothesis | None:
     if re.search(
         r"(?:configmap|secret)s? \"[^\"]+\" not found|references non-existent|object \S+ not registered", said.message
     ):
+        return None
+    if _started(scene, said.name):
         return None
     name = told.get("vol") or told.get("mvol") or told.get("un") or ""
     why = told.get("why") or told.get("uwhy") or told.get("pwhy") or ""

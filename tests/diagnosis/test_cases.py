@@ -11,7 +11,7 @@ TESTS = Path(__file__).resolve().parent.parent
 OPEN = sorted((TESTS / "cases").glob("*.json"))
 ASIDE = sorted((TESTS / "cases_aside").glob("*.json"))
 OPEN_FLOOR = {"type": 0.99, "cause": 0.99, "fix": 0.98}
-ASIDE_FLOOR = {"type": 0.84, "cause": 0.88, "fix": 0.87}  # no rule was written from these
+ASIDE_FLOOR = {"type": 0.87, "cause": 0.88, "fix": 0.89}  # no rule was written from these
 SURE_AND_WRONG_OPEN_MAX = 0.02
 ACCUSED_OPEN_MAX = 0
 ACQUITTED_OPEN_MAX = 0
@@ -33,7 +33,7 @@ def share(scores: list[Score], part: str) -> float:
 
 @pytest.mark.parametrize("part", sorted(OPEN_FLOOR))
 def test_open_cases_are_right_at_least_as_often_as_before(open_scores, part):
-    assert len(open_scores) >= 970
+    assert len(open_scores) >= 1000
     assert share(open_scores, part) >= OPEN_FLOOR[part], [s.case for s in open_scores if not s.right[part]]
 
 

@@ -66,6 +66,8 @@ SAID = [
     ("deploy", "code_error", "start.sh", "start.sh: line 3: [: : integer expression expected"),
     ("verify", "test_failure", "v8", "release is v7, expected v8"),
     ("verify", "tls_certificate", "another host", "curl: (60) SSL: no alternative certificate subject name matches target host name 'shop.internal'"),
+    ("deploy", "dependency_auth", "credentials", "Error: Connection Refused: bad user name or password. (code 4)"),
+    ("deploy", "missing_configuration", "SHOP_TOKEN", "java.lang.IllegalStateException: SHOP_TOKEN is required in the environment\n\tat App.main(App.java:3)"),
     # steps whose tool nobody here knows: what kind of step it is says the type
     ("build", "build_failure", "guide.md", "WARNING -  Doc file 'index.md' contains a link 'guide.md', but the target is not found\n\nAborted with 1 warnings in strict mode!"),
     ("quality", "quality_violation", "total", "frobcheck 1.2\nerror: the name total is used for two things\n1 error"),

@@ -12,16 +12,16 @@ _RUNS = "deploy|verify|build|docker|"
 ROWS = (
     row(
         "setting-not-found",
-        "no configuration setting|mandatory value|declare it as envvar|is required in env|config property|configuration property|configuration key|config key|required key|required property|required setting|missing required|could not fetch|missing value for|missing key|was not set|is not configured|not found in config|missing config",
+        "no configuration setting|mandatory value|declare it as envvar|is required in env|config property|configuration property|configuration key|config key|required key|required property|required setting|missing required|could not fetch|missing value for|missing key|was not set|is not configured|not found in config|missing config|must be set in|must be provided in|must be configured in|must be defined in|is required in|is missing in|is mandatory in|is not set in",
         r"No configuration setting found for key '(?P<a>[\w.-]+)'|Missing mandatory value: (?P<b>[\w.-]+)|(?P<c>[\w.-]+) not found\. Declare it as envvar|(?P<d>[\w.-]+) is required in env \w+"
         r"|(?:SRCFG00014|[Cc]onfig(?:uration)? property) ?:?[^\n]{0,40}?[\"'`]?(?P<e>[\w-]+(?:\.[\w-]+)+|[A-Z][A-Z0-9_]+)[\"'`]? (?:is required|is not defined|is missing|could not be found|not found)"
         r"|[Mm]issing required (?:config(?:uration)? )?(?:keys?|settings?|properties|property|values?|options?)[ :]+[\"'`]?(?P<f>[A-Za-z][\w.:-]*(?:, ?[\w.:-]+)*)|could not fetch (?:environment variable|application environment) [\":]?(?P<g>\w+)"
-        r"|[Rr]equired (?:configuration |config )?(?:key|property|setting) [\"'`\[]?(?P<h>[\w.-]+)[\"'`\]]? (?:is |was )?(?:not (?:found|set|defined|present)|missing)|(?:env|environment)[^\n]{0,20}\"(?P<i>\w+)\" is a required variable|[Cc]onfig(?:uration)? key [\"'`\[]?(?P<j>[\w.-]+)[\"'`\]]? (?:is |was )?(?:not (?:found|set|defined|configured)|missing|required)",
+        r"|[Rr]equired (?:configuration |config )?(?:key|property|setting) [\"'`\[]?(?P<h>[\w.-]+)[\"'`\]]? (?:is |was )?(?:not (?:found|set|defined|present)|missing)|(?:env|environment)[^\n]{0,20}\"(?P<i>\w+)\" is a required variable|[Cc]onfig(?:uration)? key [\"'`\[]?(?P<j>[\w.-]+)[\"'`\]]? (?:is |was )?(?:not (?:found|set|defined|configured)|missing|required)|(?P<k>[\w-]+(?:\.[\w-]+)+|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+) (?:must be (?:set|provided|configured|defined)|is (?:required|mandatory|missing|not set)) in (?:the )?[\w./-]*(?:propert|config|setting|environment|\.ya?ml|\.env)[\w.]*",
         _MISSING,
-        "The setting {a}{b}{c}{d}{e}{f}{g}{h}{i}{j} is missing (required, not set)",
-        "Set {a}{b}{c}{d}{e}{f}{g}{h}{i}{j}",
-        "Define {a}{b}{c}{d}{e}{f}{g}{h}{i}{j} in the configuration file or environment of the service that this release goes to, or give it a default",
-        "release:\n  env:\n    {a}{b}{c}{d}{e}{f}{g}{h}{i}{j}: <value>",
+        "The setting {a}{b}{c}{d}{e}{f}{g}{h}{i}{j}{k} is missing (required, not set)",
+        "Set {a}{b}{c}{d}{e}{f}{g}{h}{i}{j}{k}",
+        "Define {a}{b}{c}{d}{e}{f}{g}{h}{i}{j}{k} in the configuration file or environment of the service that this release goes to, or give it a default",
+        "release:\n  env:\n    {a}{b}{c}{d}{e}{f}{g}{h}{i}{j}{k}: <value>",
         source="Typesafe Config, OmegaConf, python-decouple, Dynaconf, SmallRye Config, node-config, nconf, Elixir's System, env-var",
         sure=0.93,
         steps=_RUNS,
@@ -29,16 +29,17 @@ ROWS = (
     ),
     row(
         "setting-schema",
-        "failed validating|invalid truth value|unsupported type|required key not provided|expected int|expected str|expected bool|extra keys not allowed|not a valid integer|is not of type|is not one of|is a required property|does not match|is less than the minimum|is greater than the maximum|additional properties",
-        r"(?:ValidationError: )(?P<a>[^\n]+ (?:is not of type|is not one of|is not valid under|does not match|is less than the minimum|is greater than the maximum|is too (?:short|long)|is not a) ?[^\n]*)|ValidationError: (?P<b>'[^']+' is a required property)|ValidationError: (?P<k>Additional properties are not allowed[^\n]*)|Invalid truth value:? '?(?P<c>[^'\n]+)|(?:Multiple)?Invalid: (?P<d>(?:expected \w+|extra keys not allowed|required key not provided|not a valid value)[^\n]*@ data\[[^\n]+)|SchemaError: (?P<e>Missing key: '[^']+'|Wrong keys? '[^']+')",
+        "when expecting|failed validating|invalid truth value|unsupported type|required key not provided|expected int|expected str|expected bool|extra keys not allowed|not a valid integer|is not of type|is not one of|is a required property|does not match|is less than the minimum|is greater than the maximum|additional properties",
+        r"(?P<n>when expecting an? [^\n]+\n\s*found [^\n]+\n\s+in \"[^\"]+\", line \d+[^\n]*\n[^\n]*)|(?:ValidationError: )(?P<a>[^\n]+ (?:is not of type|is not one of|is not valid under|does not match|is less than the minimum|is greater than the maximum|is too (?:short|long)|is not a) ?[^\n]*)|ValidationError: (?P<b>'[^']+' is a required property)|ValidationError: (?P<k>Additional properties are not allowed[^\n]*)|Invalid truth value:? '?(?P<c>[^'\n]+)|(?:Multiple)?Invalid: (?P<d>(?:expected \w+|extra keys not allowed|required key not provided|not a valid value)[^\n]*@ data\[[^\n]+)|SchemaError: (?P<e>Missing key: '[^']+'|Wrong keys? '[^']+')",
         _INVALID,
-        "A value in the configuration is invalid, the schema refuses it: {a}{b}{c}{d}{e}{k}",
-        "Correct the value that the schema refuses: {a}{b}{c}{d}{e}{k}",
-        "Set the setting {read} to a value of the type and form that the schema demands ({a}{b}{c}{d}{e}{k}; a boolean is true or false, a number has no letters) in the file or variable that is read at {place}",
+        "A value in the configuration is invalid, the schema refuses it: {a}{b}{c}{d}{e}{k}{n}",
+        "Correct the value that the schema refuses: {a}{b}{c}{d}{e}{k}{n}",
+        "Set the setting {read} to a value of the type and form that the schema demands ({a}{b}{c}{d}{e}{k}{n}; a boolean is true or false, a number has no letters) in the file or variable that is read at {place}",
         source="jsonschema, voluptuous, schema, distutils' and python-decouple's strtobool",
         sure=0.9,
         steps="deploy|verify|",
         unless=r"request|payload",
+        lines=5,
     ),
     row(
         "flag-needed",

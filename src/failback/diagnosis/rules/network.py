@@ -233,6 +233,8 @@ def refused(hit: Hit) -> Hypothesis | None:
     if any(
         word in low
         for word in (
+            "refused: not authori",
+            "refused: bad user",
             "docker daemon",
             "docker.sock",
             "pg_hba",

@@ -35,6 +35,26 @@ def bare(hit: Hit) -> Hypothesis | None:
 
 
 @line_rule(
+    "tcl-error",
+    '(file "',
+    r"(?P<what>[^\n]+)\n\s+while executing\n(?:[^\n]*\n){0,12}?\s*\(file \"(?P<file>[^\"]+)\" line (?P<line>\d+)\)",
+    source="Tcl's errorInfo",
+    before=9,
+    most=1,
+)
+def tcl_error(hit: Hit) -> Hypothesis | None:
+    """Tcl: the message, what was executed, and the file with its line."""
+    file, line, what = hit.scene.in_release(hit.get("file")), int(hit.get("line")), hit.get("what")
+    return Hypothesis(
+        FailureType.CODE_ERROR,
+        f"Uncaught error in {file} line {line}: {quoted(what)}",
+        0.84,
+        fix_at(hit.scene, file, line, what, ""),
+        names=(file,),
+    )
+
+
+@line_rule(
     "shell-arithmetic",
     "value too great for base|operand expected|arithmetic operator|division by 0|integer expression expected|unary operator expected|too many arguments|bad substitution|arithmetic expression",
     r"^(?P<file>[\w./-]+\.(?:ba|da|z)?sh|[\w./-]+(?=: line )): (?:line )?(?P<line>\d+): (?P<what>(?:\[+: )?[^\n]*?(?:value too great for base|operand expected|invalid arithmetic operator|division by 0|integer (?:expression )?expected|unary operator expected|\[: too many arguments|[Bb]ad substitution|arithmetic expression: )[^\n]*)",

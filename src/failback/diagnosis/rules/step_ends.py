@@ -28,7 +28,7 @@ _OTHER = re.compile(
 _MARK = re.compile(r"\b(?:errors?|fatal|failed|failure|fails|cannot|can't|invalid|unexpected|exclude|aborted)\b|✖|✗|✘|×", re.IGNORECASE)  # fmt: skip
 _WARNING = re.compile(r"\bwarn(?:ing)?s?\b|⚠", re.IGNORECASE)
 _SUMMARY = re.compile(r"\b\d+ (?:errors?|warnings?|problems?|failures?|issues?)\b|^(?:BUILD FAILED|FAIL(?:ED|URE)?\b|Aborted)|exit(?:ed)? (?:code|status)", re.IGNORECASE)  # fmt: skip
-_FILES = re.compile(r"(?:^|[\s\"'(=])((?:[\w@.-]+/)*[\w@-]+\.[A-Za-z]\w{0,4})\b(?![/(])", re.MULTILINE)
+_FILES = re.compile(r"(?:^|[\s\"'(=])(/?(?:[\w@.-]+/)*[\w@-]+\.[A-Za-z]\w{0,4})\b(?![/(])", re.MULTILINE)
 
 
 @scene_rule("step-ends", "the step's kind and the lines that its tool marks as wrong")

@@ -1,4 +1,4 @@
-"""Scripts that wait for a service in vain, and answers that are empty."""
+"""Scripts that wait for a service in vain, sockets nobody serves, and answers that are empty, other than expected or a refusal."""
 
 from __future__ import annotations
 
@@ -31,6 +31,18 @@ ROWS = (
         "redis-cli -c -h HOST cluster info",
         source="ioredis, Redis Cluster, Elasticsearch's clients",
         sure=0.93,
+    ),
+    row(
+        "broker-refuses-credentials",
+        "refused: not authori|refused: bad user|bad user name or password|connack",
+        r"[Cc]onnection [Rr]efused: (?P<a>[Nn]ot authori[sz]ed|[Bb]ad user ?name or password)|CONNACK[^\n]*(?P<b>[Nn]ot authori[sz]ed|[Bb]ad user ?name or password)",
+        FailureType.DEPENDENCY_AUTH,
+        "The MQTT broker is reached and refuses the credentials: {a}{b}",
+        "Correct the user and password for the broker",
+        "Set the user name and password that the broker knows in the Secret or environment, and give that user the right to connect (the broker's access list)",
+        "mosquitto_sub -h HOST -u USER -P PASSWORD -t test",
+        source="MQTT 3.1.1, CONNACK return codes 4 and 5",
+        sure=0.95,
     ),
     row(
         "unix-socket-unreachable",

@@ -109,7 +109,7 @@ def hypotheses(scene: Scene) -> tuple[list[Hypothesis], list[str]]:
     for rule in RULES:
         try:
             for hypothesis in rule.find(scene):
-                found.append(hypothesis if hypothesis.rule else _named(hypothesis, rule.name))
+                found.append(_of_step(hypothesis if hypothesis.rule else _named(hypothesis, rule.name), scene))
         except _RULE_DEFECTS:
             defects.append(rule.name)
     return found, defects
@@ -117,6 +117,14 @@ def hypotheses(scene: Scene) -> tuple[list[Hypothesis], list[str]]:
 
 def _named(hypothesis: Hypothesis, rule: str) -> Hypothesis:
     return replace(hypothesis, rule=rule)
+
+
+def _of_step(hypothesis: Hypothesis, scene: Scene) -> Hypothesis:
+    """What is wrong in the code that a build runs (its scripts, its configuration in code) is a failure of the build."""
+    building = scene.step_type in ("build", "docker") and hypothesis.document is scene.step
+    if building and hypothesis.type is FailureType.CODE_ERROR:
+        return replace(hypothesis, type=FailureType.BUILD_FAILURE)
+    return hypothesis
 
 
 def _taken_away(best: Hypothesis, scene: Scene) -> str:

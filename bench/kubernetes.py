@@ -140,9 +140,11 @@ class _Shown:
         text = ""
         for line in self._process.stdout or ():
             text += line
-            if line.rstrip() != "}":
-                continue
-            seen, at, text = json.loads(text), time.time(), ""
+            try:
+                seen, at = json.loads(text), time.time()
+            except ValueError:
+                continue  # printed over several lines, as some versions do
+            text = ""
             for status in seen["object"].get("status", {}).get("containerStatuses") or ():
                 if "terminated" in {**status.get("state", {}), **status.get("lastState", {})}:
                     self._at.append(at)

@@ -238,7 +238,7 @@ def argo_controller() -> Iterator[None]:
         yield
         return
     crds = Path(program).resolve().parent / "crds"
-    run("kubectl", "apply", "--server-side", "-f", str(crds))
+    run("kubectl", "apply", "--server-side", "-k", str(crds))
     controller = subprocess.Popen(
         [program, "--kubeconfig", os.environ["KUBECONFIG"]], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -247,7 +247,7 @@ def argo_controller() -> Iterator[None]:
     finally:
         controller.terminate()
         controller.wait()
-        run("kubectl", "delete", "-f", str(crds), "--wait=false")
+        run("kubectl", "delete", "-k", str(crds), "--wait=false")
 
 
 def row(kind: Callable[[Path, bool], Any], tuned: bool, case: Case, patience_s: float) -> None:

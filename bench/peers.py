@@ -240,7 +240,9 @@ def argo_controller() -> Iterator[None]:
     crds = Path(program).resolve().parent / "crds"
     run("kubectl", "apply", "--server-side", "-k", str(crds))
     controller = subprocess.Popen(
-        [program, "--kubeconfig", os.environ["KUBECONFIG"]], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [program, "--kubeconfig", os.environ["KUBECONFIG"], "--leader-elect=false"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         yield

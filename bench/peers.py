@@ -216,7 +216,7 @@ def main() -> int:
     parser.add_argument("--patience", type=float, default=60.0, help="seconds a tool may take (default 60)")
     parser.add_argument("--only", default="", help="a word of the tool's name")
     arguments = parser.parse_args()
-    print(f"{'TOOL':<44}{'RELEASE':<44}{'WHAT IT SAID':<40}{'FAILED REQUESTS':<26}AT THE END")
+    print(f"{'TOOL':<44}{'RELEASE':<44}{'WHAT IT SAID':<46}{'FAILED REQUESTS':<38}AT THE END")
     for name, version in versions().items():
         print(f"  {name}: {version}")
     with argo_controller():
@@ -394,7 +394,7 @@ def there(name: str) -> bool:
 
 def show(kind: Any, tuned: bool, *cells: str) -> None:
     name = kind.name + (", tuned" if tuned else "")
-    print(f"{name:<44}{cells[0]:<44}{cells[1]:<40}{cells[2]:<26}{cells[3]}", flush=True)
+    print(f"{name:<44}{cells[0]:<44}{cells[1]:<46}{cells[2]:<38}{cells[3]}", flush=True)
 
 
 def manifest(folder: Path, shape: list[dict[str, Any]]) -> Path:

@@ -43,7 +43,7 @@ _RANDOM_S = (0.5, 12.0)
 def main() -> int:
     """0 when every bar was met."""
     asked = _arguments()
-    wanted: list[Iterator[Row]] = [_crash(), _healthy(), _restore()]
+    wanted: list[Iterator[Row]] = [] if asked.only_many else [_crash(), _healthy(), _restore()]
     if asked.scenarios:
         wanted.append(_scenarios(asked.side_by_side))
     if asked.controls:
@@ -69,6 +69,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=0, metavar="N")
     parser.add_argument("--controls", type=int, default=0, metavar="N")
     parser.add_argument("--scenarios", action="store_true")
+    parser.add_argument("--only-many", action="store_true", help="nothing but those that --kills and the like ask for")
     parser.add_argument("--side-by-side", type=int, default=2, metavar="N")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()

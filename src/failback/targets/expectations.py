@@ -70,6 +70,13 @@ def denies(answer: ProbeResult) -> bool:
     )
 
 
+def denied_since(answer: ProbeResult | None, since_s: float | None, now_s: float) -> float | None:
+    """Since when nothing but denials has come, after this answer; None where it is none."""
+    if answer is None or not denies(answer):
+        return None
+    return now_s if since_s is None else since_s
+
+
 def judge_listening(replica: str, ready: Mapping[str, Any], answer: Answer) -> ProbeResult:
     """Whether anybody is there at all, whatever it says; one that speaks no HTTP is."""
     error = answer.error or ""

@@ -15,7 +15,7 @@ from failback.model.evidence import ProbeResult
 from failback.model.observation import RequestCounts, TrafficView
 from failback.targets.expectations import (
     Question,
-    denies,
+    denied_since,
     judge_listening,
     judge_ready,
     judge_smoke,
@@ -147,10 +147,7 @@ class Prober:
     def _note(self, asked: Asked, answer: ProbeResult | None, good: bool) -> None:
         changed = good != asked.ready
         asked.last, asked.ready = answer, good
-        if answer is None or not denies(answer):
-            asked.denied_since_s = None
-        elif asked.denied_since_s is None:
-            asked.denied_since_s = self._clock()
+        asked.denied_since_s = denied_since(answer, asked.denied_since_s, self._clock())
         if good:
             asked.failures, asked.unready_since_s = 0, None
             if asked.ready_at_s is None:

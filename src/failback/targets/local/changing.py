@@ -12,7 +12,7 @@ from failback.model.errors import ReleaseError
 from failback.model.fix import REMOVED, Change, PutFile, ReleaseShape, SetSetting
 from failback.targets.base import ReleaseSpec
 from failback.targets.local import sealing
-from failback.targets.local.release_files import own_files, to_be_released
+from failback.targets.local.release_files import left_out, own_files, to_be_released
 from failback.targets.local.releases_content import all_entries, copy
 from failback.targets.local.site import Site
 
@@ -61,8 +61,7 @@ def shape_of(release: ReleaseSpec) -> ReleaseShape:
     """The release that failed; its folder may have been changed since by nobody but its user."""
     shape = release.shape
     folder = Path(shape["path"])
-    left_out = tuple(shape.get("exclude") or ()), tuple(shape.get("shared") or ())
-    names = frozenset(to_be_released(folder, *left_out))
+    names = frozenset(to_be_released(folder, *left_out(shape)))
     return _shape(shape, shape["env"], release.secrets, release.checks, folder, names)
 
 
@@ -129,7 +128,7 @@ def _with_files(release: ReleaseSpec, files: Sequence[PutFile], folder: Path) ->
     source, made = Path(shape["path"]), folder / "release"
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir(parents=True)
-    copy(source, made, all_entries(source, tuple(shape.get("exclude") or ()), tuple(shape.get("shared") or ())))
+    copy(source, made, all_entries(source, *left_out(shape)))
     for file in files:
         path = made / file.name
         if not path.resolve().is_relative_to(made.resolve()):

@@ -15,7 +15,7 @@ from failback.model.release import Finding
 from failback.targets.base import ReleaseSpec
 from failback.targets.local.ports import is_free
 from failback.targets.local.proxy import split_listen
-from failback.targets.local.release_files import FILES_MAX, own_files, to_be_released
+from failback.targets.local.release_files import FILES_MAX, left_out, own_files, to_be_released
 from failback.targets.local.releases import self_contained
 from failback.targets.local.replica import Life
 from failback.targets.local.site import Site
@@ -85,7 +85,7 @@ def _change(site: Site, old: RevisionRecord, new: RevisionRecord) -> str:
 def difference_to(shape: Mapping[str, Any], old: Sequence[str], new: Sequence[str], old_folder: Path) -> str:
     """The same to a folder that is not released yet: what the release leaves out is no part of it."""
     source = Path(shape["path"])
-    coming = to_be_released(source, tuple(shape.get("exclude") or ()), tuple(shape.get("shared") or ()))
+    coming = to_be_released(source, *left_out(shape))
     return difference_of(old, new, old_folder, source, coming)
 
 
@@ -150,8 +150,7 @@ def preflight(site: Site, release: ReleaseSpec) -> list[Finding]:
         return [
             Finding("error", "release.path", f"{source} is not there yet", "A Build step can make it.", blocking=False)
         ]
-    left_out = tuple(shape.get("exclude") or ()), tuple(shape.get("shared") or ())
-    findings = self_contained(source, Path(shape["plan_folder"]), *left_out)
+    findings = self_contained(source, Path(shape["plan_folder"]), *left_out(shape))
     findings += _start(shape, source)
     findings += _listen(site)
     findings += _room(site, source)

@@ -6,8 +6,9 @@ So a change of libraries reads as a change of versions, and nobody takes an inst
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from failback.targets.local.own_state import is_own_state
 from failback.targets.local.releases_content import all_entries
@@ -43,6 +44,11 @@ def own_files(folder: Path, files_max: int = FILES_MAX) -> Iterator[str]:
             count += 1
             if count >= files_max:
                 return
+
+
+def left_out(shape: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(`exclude`, `shared`) of a release's settings: what of its folder is not copied."""
+    return tuple(shape.get("exclude") or ()), tuple(shape.get("shared") or ())
 
 
 def to_be_released(folder: Path, exclude: Sequence[str] = (), shared: Sequence[str] = ()) -> set[str]:

@@ -15,7 +15,7 @@ from failback.model.errors import TargetUnavailable
 from failback.model.evidence import ProbeResult
 from failback.model.observation import Exit, ReplicaView, RequestCounts, Stage, TrafficView, View
 from failback.model.release import RevisionCounters
-from failback.targets.expectations import denies
+from failback.targets.expectations import denied_since
 from failback.targets.local.doorbell import Doorbell
 from failback.targets.local.probing import ready_check, smoke_request
 from failback.targets.local.replica import Life, ReplicaFiles
@@ -157,7 +157,7 @@ class Watch:
             self._keep(replica, answer)
             changed = answer.passed != asked.ready
             asked.last_ready, asked.ready = answer, answer.passed
-            asked.note_denial(denies(answer), self._launched.seconds_since())
+            asked.denied_since_s = denied_since(answer, asked.denied_since_s, self._launched.seconds_since())
             if answer.passed and asked.ready_at_s is None:
                 asked.ready_at_s = self._launched.seconds_since()
                 bell.ring()
@@ -233,13 +233,6 @@ class _Asked:
         self.smoke: list[ProbeResult] = []
         self.smoke_done = False
         self._samples: list[tuple[float, int]] = []
-
-    def note_denial(self, denied: bool, at_s: float) -> None:
-        """Since when nothing but denials has come."""
-        if not denied:
-            self.denied_since_s = None
-        elif self.denied_since_s is None:
-            self.denied_since_s = at_s
 
     def growth(self, run: Mapping[str, Any] | None) -> float | None:
         """The slope over the samples of a process that still lives."""

@@ -7,6 +7,7 @@ import hashlib
 import os
 import sys
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,7 +111,7 @@ class Home:
                 (self.root / name).mkdir(exist_ok=True, mode=0o700)
                 (self.root / name).chmod(0o700)
             self.workflows.touch(mode=0o600)
-            probe = self.root / f".probe-{os.getpid()}"
+            probe = self.root / f".probe-{os.getpid()}-{threading.get_native_id()}"
             probe.write_bytes(b"\0" * 65536)
             probe.unlink()
         except OSError as cause:

@@ -77,7 +77,10 @@ class Cluster:
     async def logs(
         self, pod: str, container: str, *, previous: bool = False, tail_bytes: int = 65536, since_s: int | None = None
     ) -> str:
-        """The end of one container's log; "" where there is none (never started, or cleaned away)."""
+        """The end of one container's log; "" where there is none (never started, or cleaned away).
+
+        Raises TargetUnavailable, soon where it is only the node that does not answer.
+        """
         place = await self.path("Pod", pod, "log")
         parameters: dict[str, Any] = {"container": container, "limitBytes": tail_bytes * 16, "tailLines": 2000}
         if previous:
@@ -85,11 +88,11 @@ class Cluster:
         if since_s is not None:
             parameters["sinceSeconds"] = since_s
         try:
-            content = bytes((await self._wire.send("GET", place, parameters, kind="log")).content)
+            content = bytes((await self._wire.send("GET", place, parameters, kind="log", behind=True)).content)
             if len(content) >= tail_bytes * 16:
                 # The limit counts from the first of these lines on: of long ones it has cut off the end.
                 fewer = {**parameters, "tailLines": max(1, tail_bytes // _LOG_PIECE)}
-                content = bytes((await self._wire.send("GET", place, fewer, kind="log")).content)
+                content = bytes((await self._wire.send("GET", place, fewer, kind="log", behind=True)).content)
         except TargetUnavailable:
             raise
         except Exception:  # noqa: BLE001 - "container is waiting to start", "not found": there is no log

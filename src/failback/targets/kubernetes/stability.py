@@ -203,6 +203,9 @@ async def _errors(site: Site, judged: Sequence[Judged], before: Mapping[str, Any
     texts = await asyncio.gather(*_logs(site, pods, since_s=since_s), return_exceptions=True)
     seen = {site.redactor.redact(line) for text in texts if isinstance(text, str) for line in signatures(text)}
     new = sorted(seen - known)
+    unread = [text for text in texts if isinstance(text, BaseException)]
+    if unread and not new:
+        return Action(f"error lines: {len(unread)} of {len(texts)} logs could not be read: {unread[0]}"[:300], ok=None)
     if not new:
         return Action("no new error lines in the stable revision's logs")
     return Action(f"{len(new)} kinds of new error lines in the stable revision's logs: {new[0][:160]}", ok=None)

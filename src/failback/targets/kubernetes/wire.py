@@ -18,6 +18,7 @@ from failback.targets.kubernetes.failures import failure
 from failback.targets.kubernetes.kinds import Object
 
 _RIDE_OUT_S = 30.0
+_BEHIND_S = 4.0  # the server is there; the node's kubelet, which it asks in turn, is not: long enough for its restart
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _ANSWER_S_MAX = 15.0
 
@@ -57,13 +58,18 @@ class Wire:
         body: Any = None,
         content: str = "application/json",
         kind: str,
+        behind: bool = False,
     ) -> Any:
-        """The answer as the client library has it. Raises TargetUnavailable and what the server refuses."""
+        """The answer as the client library has it. Raises TargetUnavailable and what the server refuses.
+
+        `behind`: the server passes the request on to a node. One that does not answer is no reason to wait for long.
+        """
         encoded = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": content} if encoded is not None else {}
-        deadline = time.monotonic() + _RIDE_OUT_S
+        began = time.monotonic()
         tries = 0
         while True:
+            patience_s = _RIDE_OUT_S
             self.requests[f"{method.lower()} {kind}"] += 1
             pause = _PAUSES_S[min(tries, len(_PAUSES_S) - 1)]
             try:
@@ -76,6 +82,8 @@ class Wire:
                 if not _is_connection_error(lost):
                     raise
                 problem = lost
+                if behind and _is_late(lost):
+                    patience_s = _BEHIND_S
             else:
                 if response.status_code < 400:
                     return response
@@ -85,12 +93,14 @@ class Wire:
                         self.refused = refused.fields["api_error"]
                     raise refused
                 problem = refused
+                if behind and response.status_code != 429:
+                    patience_s = _BEHIND_S
                 pause = max(pause, min(_retry_after(response), 5.0))
-            if time.monotonic() + pause > deadline:
+            if time.monotonic() + pause > began + patience_s:
                 if isinstance(problem, TargetUnavailable):
                     raise problem
                 raise TargetUnavailable(
-                    f"The API server {self.server} did not answer for {_RIDE_OUT_S:.0f} s: "
+                    f"The API server {self.server} did not answer for {patience_s:.0f} s: "
                     f"{type(problem).__name__}: {problem}",
                     server=self.server,
                 ) from problem
@@ -161,3 +171,9 @@ def _is_connection_error(error: Exception) -> bool:
     import httpx2
 
     return isinstance(error, httpx2.TransportError)
+
+
+def _is_late(error: Exception) -> bool:
+    import httpx2
+
+    return isinstance(error, httpx2.ReadTimeout)

@@ -47,6 +47,8 @@ class Rule:
     source: str
     find: Callable[[Scene], Iterable[Hypothesis]]
     says: str = ""
+    words: tuple[str, ...] = ()  # of a line rule: what finds the lines, fast
+    pattern: str = ""  # and what must match there
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ def line_rule(
                         if made >= most:
                             break
 
-        return Rule(name, source, find, summary(build))
+        return Rule(name, source, find, summary(build), anchors, pattern)
 
     return decorate
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from failback.diagnosis.recommend import high, medium
+from failback.diagnosis.recommend import high
 from failback.diagnosis.rule import Hypothesis, quoted
 from failback.diagnosis.scene import Scene
 from failback.facts.signatures import error_lines
@@ -58,5 +58,11 @@ def _next_steps(scene: Scene, lines: tuple[Citation, ...]) -> tuple[Recommendati
             )
         )
     if lines:
-        steps.append(medium("Start from the first unusual line", f"{lines[0].source}: {quoted(lines[0].text)}", ""))
+        said = quoted(lines[0].text)
+        steps.append(
+            high(
+                f"Correct what this line names: {quoted(lines[0].text, 120)}",
+                f"No rule knows it; {lines[0].source} says: {said}",
+            )
+        )
     return tuple(steps)

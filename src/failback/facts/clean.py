@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any
 
+from failback.facts.boxes import without_boxes
+
 TEXT_CHARS_MAX = 4_000_000  # of one log; the beginning and the end are kept
 HEAD_CHARS = 1_000_000
 LINE_CHARS_MAX = 4_000
@@ -57,6 +59,8 @@ def clean_lines(raw: str | bytes) -> tuple[list[str], list[int]]:
         numbers = [n if n <= head else n + skipped - 1 for n in numbers]
     if _MAYBE_PREFIXED.search(text):
         lines = [_PREFIX.sub("", line, count=1) for line in lines]
+    if "Traceback (most recent call last)" in text and "╭" in text:
+        lines, numbers = without_boxes(lines, numbers)
     lines = [line if len(line) <= TOKEN_CHARS_MAX else _shortened(line) for line in lines]
     if len(text) > REPEATS_FROM_CHARS:
         lines, numbers = _without_repeats(lines, numbers)

@@ -16,7 +16,7 @@ _MISSING = FailureType.MISSING_CONFIGURATION
 
 @line_rule(
     "cloud-denied",
-    "not authorized to perform|accessdenied|access denied) when|unauthorizedoperation|authorizationfailed|permission_denied|does not have storage.|does not have permission|denied on resource|permission for|does not have authorization|authorizationpermissionmismatch|resource not accessible by|insufficient_scope|insufficientpermissions|access_denied|statuscode: 403|status code: 403|accessdeniedexception|caller does not have permission",
+    "not authorized to perform|accessdenied|access denied) when|unauthorizedoperation|authorizationfailed|permission_denied|does not have storage.|does not have permission|denied on resource|permission for|does not have authorization|authorizationpermissionmismatch|resource not accessible by|insufficient_scope|insufficientpermissions|access_denied|statuscode: 403|status code: 403|accessdeniedexception|caller does not have permission|when calling the",
     r"(?P<who>User|Principal)?:? ?(?P<arn>arn:aws\S*)? ?is not authorized to perform: (?P<action>[\w:*-]+)(?: on resource: \"?(?P<res>[^\s\"]+)\"?)?|An error occurred \((?P<code>AccessDenied\w*|UnauthorizedOperation|AuthorizationError|Forbidden|403)\) when calling the (?P<op>\w+) operation|operation error (?P<svc>[\w ]+): (?P<op2>\w+),[^\n]*(?:StatusCode: 403|AccessDenied)"
     r"|Permission '(?P<gperm>[\w.]+)' denied on resource '?(?P<gres>[^\s']+)|(?P<gwho>[\w.-]+@[\w.-]+) does not have (?P<gperm2>[\w.]+) access to (?:the )?(?P<gres2>.{0,80})|Required '?(?P<gperm3>[\w.]+)'? permission for '?(?P<gres3>[^\s']+)|client '(?P<az>[^']+)'[^\n]*does not have authorization to perform action '(?P<azact>[^']+)' over scope '(?P<azscope>[^']+)'|(?P<gh>Resource not accessible by (?:integration|personal access token))|AuthorizationPermissionMismatch|PERMISSION_DENIED:? ?(?P<grpc>.*)|(?:AccessDenied|AccessDeniedException|AuthorizationFailed|InsufficientPermissions)\b",
     source="AWS IAM, Google Cloud IAM, Azure RBAC, GitHub: the action, the principal and the resource in their answers",
@@ -80,7 +80,7 @@ STATEMENTS = (
     ),
     row(
         "broker-permission",
-        "noperm|no permissions to|not authorized on|topic_authorization|not authorized to access|topicauthorization|groupauthorization|access to exchange|access to queue|access to vhost|refused for user|security_exception|is unauthorized for user|configure access|not_allowed",
+        "noperm|no permissions to|not authorized on|topic_authorization|not authorized to access|topicauthorization|groupauthorization|access to exchange|access to queue|access to vhost|refused for user|security_exception|is unauthorized for user|configure access|not_allowed|cluster_authorization_failed|group_authorization_failed",
         r"NOPERM(?P<redis>[^\n]*)|no permissions to (?:run the '(?P<rcmd>[^']+)' command|access (?P<racc>[^\n]*))|not authorized on (?P<mdb>\S+) to execute command(?P<mcmd>[^\n]{0,80})|Not authorized to access (?P<kafka>topics?|group|cluster)s?:? ?\[?(?P<kname>[^\]\n]*)|(?:TOPIC|GROUP|CLUSTER)_AUTHORIZATION_FAILED|access to (?P<mqw>exchange|queue|vhost|topic) '(?P<mq>[^']*)'(?: in vhost '[^']*')? refused for user '(?P<mqu>[^']*)'|action \[(?P<es>[^\]]+)\] is unauthorized for user \[(?P<esu>[^\]]+)\]",
         _AUTH,
         "The server knows the user {mqu}{esu} but refuses the operation (no permission, ACL): {rcmd}{racc}{mdb} {kafka} {kname}{mqw} {mq}{es}",
@@ -105,7 +105,7 @@ STATEMENTS = (
     ),
     row(
         "no-region-or-project",
-        "region|project",
+        "region|project|the required property",
         r"You must specify a region|NoRegionError|Missing region in config|MissingRegion|could not find region|Region is missing|Unable to find a region|region(?:_name)? (?:must be|is) (?:specified|set|required|missing)|The required property \[(?P<prop>[^\]]+)\] is not currently set|Project (?:ID )?(?:was not passed|could not be determined|is required|must be specified|not found in)[^\n]*|Unable to detect a Project Id|Invalid region: region was not a valid DNS name",
         _MISSING,
         "The cloud client has no region or project configured (not set, missing, must be specified) {prop}",
@@ -118,7 +118,7 @@ STATEMENTS = (
     ),
     row(
         "api-key-missing",
-        "api key|api_key|apikey|authenticator|no secret key|secret or key|secretorprivatekey",
+        "api key|api_key|apikey|authenticator|no secret key|secret or key|secretorprivatekey|secret or public key must be provided|secret option required",
         r"(?:did not provide|didn't provide|must provide|No|missing|requires?|without) (?:an? |your |the )?(?:valid )?API[ _]?key[^\n]*|api_?key (?:client option )?(?:must be set|is required|is missing|not set|not provided)[^\n]*|Neither apiKey nor config\.authenticator provided|secretOrPrivateKey must have a value|secret or public key must be provided|secret option required|no secret key was set[^\n]*",
         _MISSING,
         "A key that a client library needs is not set (missing)",

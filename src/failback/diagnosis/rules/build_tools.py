@@ -66,7 +66,7 @@ def make(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "cmake",
-    "cmake error|could not find a package configuration|could not find_package|missing: ",
+    "cmake error|could not find a package configuration|could not find_package|missing: |package configuration file provided by",
     r"CMake Error at (?P<file>\S+):(?P<line>\d+)|Could NOT find (?P<pkg>\w+)|package configuration file provided by \"(?P<pkg2>[^\"]+)\"",
     source="CMake",
 )
@@ -112,7 +112,7 @@ def cmake(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "gradle",
-    "what went wrong|execution failed for task|could not compile|build file",
+    "what went wrong|execution failed for task|could not compile|build file|task '",
     r"Execution failed for task '(?P<task>[^']+)'|Build file '(?P<file>[^']+)' line: (?P<line>\d+)|Could not compile build file '(?P<file2>[^']+)'|Task '(?P<none>[^']+)' not found",
     source="Gradle's failure report",
 )

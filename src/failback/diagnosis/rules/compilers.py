@@ -26,7 +26,7 @@ def repair(scene: Scene, file: str, line: str, said: str, advice: str) -> tuple[
 
 @line_rule(
     "javac",
-    "error:|[error]|e: |cannot find symbol|compilation error",
+    "error:|[error]|e: |cannot find symbol|compilation error|.groovy|.scala",
     r"(?P<file>[\w./-]+\.(?:java|kt|scala|groovy)):\[?(?P<line>\d+)(?:[,:]\d+)?\]?:?\s+(?:error: )?(?P<what>.+)|e: (?:file://)?(?P<kt>\S+\.kt):(?P<ktl>\d+):\d+:? (?P<ktw>.+)",
     source="javac, kotlinc, scalac, alone or through Maven and Gradle",
 )
@@ -62,7 +62,7 @@ def javac(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "gcc",
-    "error:|undefined reference|fatal error:|cannot find -l|multiple definition|undefined symbols|ld: library not found",
+    "error:|undefined reference|fatal error:|cannot find -l|multiple definition|undefined symbols|ld: library not found|library not found for -l",
     r"(?P<file>[\w./+-]+\.(?:c|cc|cpp|cxx|h|hpp|m|mm|f90|cu|swift|d|zig|nim)):(?P<line>\d+)(?::\d+)?: (?:fatal )?error: (?P<what>.+)|undefined reference to [`'](?P<sym>[^'`]+)|cannot find -l(?P<lib>[\w+-]+)|library not found for -l(?P<lib2>\S+)|multiple definition of [`'](?P<dup>[^'`]+)",
     source="gcc, clang and ld",
 )

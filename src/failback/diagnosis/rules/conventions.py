@@ -10,7 +10,7 @@ _QUALITY = FailureType.QUALITY_VIOLATION
 ROWS = (
     row(
         "commit-message",
-        "-empty]|-enum]|-case]|-max-length]|-min-length]|leading-blank]|full-stop]|commit message",
+        "-empty]|-enum]|-case]|-max-length]|-min-length]|leading-blank]|full-stop]|commit message|subject-|header-|footer-|body-|scope-|references-",
         r"(?P<a>[^\n✖]*)\[(?P<rule>(?:type|subject|scope|header|body|footer|references)-[\w-]+)\]|(?P<b>commit message [^\n]*(?:does not|invalid|must|not follow)[^\n]*)",
         _QUALITY,
         "The commit message breaks the convention: {a}{b} ({rule})",
@@ -23,7 +23,7 @@ ROWS = (
     ),
     row(
         "licence-refused",
-        "fail-on license|found license defined|not permitted by the|license is not|licenses are not|license requirements|not in allow-only|forbidden license|licenses not allowed|unlicensed|license not in",
+        "fail-on license|found license defined|not permitted by the|license is not|licenses are not|license requirements|not in allow-only|forbidden license|licenses not allowed|unlicensed|license not in|which is not permitted",
         r"fail-on license (?P<a>.+?) was found for package (?P<b>\S+)|Found license defined by the --failOn flag: \"(?P<c>[^\"]+)|Package \"(?P<d>[^\"]+)\" is licensed under \"(?P<e>[^\"]+)\" which is not permitted|license (?P<f>.+?) not in allow-only licenses was found for package (?P<g>\S+)|failed to satisfy license requirements|[Ff]orbidden license[^\n]*",
         _QUALITY,
         "The licence (license) {a}{c}{e}{f} of the package {b}{d}{g} is not allowed",

@@ -63,7 +63,7 @@ def missing(path: str, hit: Hit, confidence: float) -> Hypothesis:
 
 @line_rule(
     "file-missing",
-    "no such file or directory|enoent|filenotfound|nosuchfile|could not find file|could not find a part of the path|the system cannot find|os error 2|notfound, message|failed opening required|can't open file|unable to access jarfile|could not open input file",
+    "no such file or directory|enoent|filenotfound|nosuchfile|could not find file|could not find a part of the path|the system cannot find|os error 2|notfound, message|failed opening required|can't open file|unable to access jarfile|could not open input file|could not find a part|cannot find the file|cannot find the path|kind: notfound",
     r"no such file or directory|ENOENT|FileNotFound|NoSuchFile|Could not find (?:file|a part)|cannot find the (?:file|path)|os error 2\)|kind: NotFound|Failed opening required|can't open file|Unable to access jarfile|Could not open input file",
     source="errno ENOENT (2) as glibc, libuv, the JVM, .NET, Go, Ruby, PHP and Rust print it",
 )
@@ -183,7 +183,7 @@ def file_forbidden(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "disk-full",
-    "no space left on device|enospc|disk quota exceeded|edquot|not enough space|disk is full|disk full|no space left|insufficient space|os error 28|error 28 |is full|file too large|efbig|file size limit",
+    "no space left on device|enospc|disk quota exceeded|edquot|not enough space|disk is full|disk full|no space left|insufficient space|os error 28|error 28 |is full|file too large|efbig|file size limit|not enough disk space",
     r"The table '[^']+' is full|error 28 from storage|File too large|EFBIG|[Ff]ile size limit exceeded|no space left on device|ENOSPC|disk quota exceeded|EDQUOT|not enough (?:disk )?space|disk (?:is )?full|No space left|insufficient space|os error 28\)",
     source="errno ENOSPC (28), EDQUOT (122)",
 )

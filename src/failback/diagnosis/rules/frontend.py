@@ -194,7 +194,7 @@ def source_syntax(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "npm-script",
-    "npm err|npm error|missing script|elifecycle|command failed with exit code",
+    'npm err|npm error|missing script|elifecycle|command failed with exit code|err_pnpm_no_script|command "',
     r"Missing script: \"?(?P<script>[\w:-]+)|npm (?:ERR!|error) (?:code )?ELIFECYCLE|Command \"(?P<yarn>[\w:-]+)\" not found|ERR_PNPM_NO_SCRIPT.*?(?P<pnpm>[\w:-]+)$",
     source="npm, yarn and pnpm run",
 )

@@ -145,7 +145,7 @@ def pull_fixes(kind: FailureType, image: str, message: str, scene: Scene, where:
 
 @line_rule(
     "image-pull",
-    "pull access denied|manifest unknown|failed to resolve source metadata|failed to resolve reference|failed to pull|error pulling|manifest for|toomanyrequests|no matching manifest|not found: manifest|repository does not exist|failed to authorize|reading manifest|initializing source|invalid reference format|failed to copy|failed to do request|pulling image|unable to pull|errimagepull|no match for platform|choosing an image|error parsing image name|pinging container registry|no image found in|failed commit on ref|denied: requested access|error creating build container|unauthorized: ",
+    "pull access denied|manifest unknown|failed to resolve source metadata|failed to resolve reference|failed to pull|error pulling|manifest for|toomanyrequests|no matching manifest|not found: manifest|repository does not exist|failed to authorize|reading manifest|initializing source|invalid reference format|failed to copy|failed to do request|pulling image|unable to pull|errimagepull|no match for platform|choosing an image|error parsing image name|pinging container registry|no image found in|failed commit on ref|denied: requested access|error creating build container|unauthorized: |creating build container|resolve source metadata|resolve reference",
     r"choosing an image from manifest list|Error parsing image name|pinging container registry|no image found in|manifest unknown|pull access denied|resolve source metadata|resolve reference|failed to pull|[Ee]rror pulling|manifest for \S+ not found|toomanyrequests|no matching manifest|failed to authorize|reading manifest|initializing source|invalid reference format|failed to copy|failed to do request|unable to pull|no match for platform|denied: |unauthorized: |creating build container",
     source="registry API error codes; containerd, BuildKit, buildah, docker",
 )
@@ -210,7 +210,7 @@ def _image_in(hit: Hit, line: str) -> str:
 
 @line_rule(
     "docker-copy",
-    "not found|no such file|copy failed|no source files|failed to calculate checksum|failed to compute cache key|forbidden path|copier: stat|error building at step",
+    'not found|no such file|copy failed|no source files|failed to calculate checksum|failed to compute cache key|forbidden path|copier: stat|error building at step|building at step "add|add failed',
     r"(?:failed to (?:calculate checksum|compute cache key)[^\n]*?|COPY failed: [^\n]*?|ADD failed: [^\n]*?|copier: stat: ?|building at STEP \"(?P<step>(?:COPY|ADD) [^\"]+)\"[^\n]*?)\"?(?P<path>/?[\w./@*-]+)\"?(?:: not found|[^\n]*(?:no such file|not found|no source files|no items matching|does not exist))|COPY failed: no source files",
     source="BuildKit, docker build and buildah",
 )
@@ -384,7 +384,7 @@ def run_failed(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "docker-daemon",
-    "cannot connect to the docker daemon|docker daemon is not running|docker.sock|error during connect|failed to connect to the docker api",
+    "cannot connect to the docker daemon|docker daemon is not running|docker.sock|error during connect|failed to connect to the docker api|docker daemon socket",
     r"Cannot connect to the Docker daemon|docker daemon (?:is not running|socket)|dial unix \S*docker\.sock|error during connect|failed to connect to the docker API",
     source="the docker client",
 )

@@ -102,7 +102,7 @@ def class_missing(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "java-class-version",
-    "unsupportedclassversionerror|class file version|class file has wrong version|invalid source release|invalid target release|release version|source option|source release",
+    "unsupportedclassversionerror|class file version|class file has wrong version|invalid source release|invalid target release|release version|source option|source release|wrong version",
     r"class file versions? (?P<have>\d+)\.\d[^\n]*up to (?P<want>\d+)|wrong version (?P<have2>\d+)\.\d+, should be (?P<want2>\d+)|UnsupportedClassVersionError|(?:invalid (?:source|target) release|release version|Source option|source release):? (?P<rel>[\d.]+)",
     source="JVM class file versions",
 )
@@ -177,7 +177,7 @@ def linkage(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "spring-start",
-    "application failed to start|required a bean|no qualifying bean|nosuchbeandefinition|unsatisfieddependency|beancreationexception|beandefinition|no active profile|circular references|form a cycle",
+    "application failed to start|required a bean|no qualifying bean|nosuchbeandefinition|unsatisfieddependency|beancreationexception|beandefinition|no active profile|circular references|form a cycle|failed to configure a datasource|required a single bean, but",
     r"required a bean (?:of type|named) '(?P<bean>[^']+)'|No qualifying bean of type '(?P<q>[^']+)'|dependencies of some of the beans .* form a cycle|required a single bean, but (?P<n>\d+) were found|Failed to configure a DataSource",
     source="Spring Boot's failure analyzers",
 )
@@ -255,3 +255,27 @@ def exception(scene: Scene, document: Document, trace: Trace, root: Raised) -> H
         (high(f"Fix {spot or root.name}", f"{quoted(said)}{where}: check the value before it is used or handle the case", f"$EDITOR {spot.replace(':', ' +')}" if spot else ""), medium("Add a test that starts the application", "A start in a test finds it before the deployment")),
         names=(frame.file,) if frame else (),
     )  # fmt: skip
+
+
+@line_rule(
+    "java-module-missing",
+    "findexception|resolutionexception|module not found:",
+    r"FindException: Module (?P<a>[\w.]+) not found(?:, required by (?P<by>[\w.]+))?|error: module not found: (?P<b>[\w.]+)",
+    source="the JVM's module layer at the start; javac",
+)
+def module_missing(hit: Hit) -> Hypothesis | None:
+    """A module that another requires is not on the module path."""
+    name, by = hit.get("a") or hit.get("b"), hit.get("by")
+    return Hypothesis(
+        FailureType.MISSING_DEPENDENCY,
+        f"The Java module {name} is missing: it is not found on the module path{f' (required by {by})' if by else ''}: {hit.line}",
+        0.95,
+        (
+            high(
+                f"Add the jar of {name} to the module path",
+                f"Put the jar that holds module {name} into the folder that --module-path names (the image must COPY it), or add it with --add-modules when the JDK or jlink runtime lacks it",
+                f"java --module-path mods:lib --add-modules {name} ...",
+            ),
+        ),
+        names=(name,),
+    )

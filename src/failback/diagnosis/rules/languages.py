@@ -115,7 +115,7 @@ def rust_panic(scene: Scene, document: Document, trace: Trace, root: Raised) -> 
 
 @line_rule(
     "ruby-load",
-    "cannot load such file|could not find |bundler::gemnotfound|gem::missingspec|gem::loaderror|uninitialized constant|your ruby version is|you must use bundler",
+    "cannot load such file|could not find |bundler::gemnotfound|gem::missingspec|gem::loaderror|uninitialized constant|your ruby version is|you must use bundler|you have already activated",
     r"cannot load such file -- (?P<file>\S+)|Could not find (?:gem '(?P<gem>[\w-]+)|(?P<gem2>[\w-]+)-(?P<ver>\d[\w.]*)(?:,| in))|Gem::(?:MissingSpecError|LoadError)[^\n]*'(?P<gem3>[\w-]+)'|Your Ruby version is (?P<have>[\d.]+), but your Gemfile specified (?P<want>[\d.~> ]+)|You have already activated (?P<act>\S+) (?P<actv>[\d.]+), but your Gemfile requires \S+ (?P<reqv>[\d.]+)",
     source="Ruby's require, RubyGems, Bundler",
 )
@@ -318,7 +318,7 @@ def php(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "dotnet-load",
-    "could not load file or assembly|framework: '|framework 'microsoft|methodaccess|missingmethodexception|typeloadexception|dllnotfoundexception|it was not possible to find any compatible framework|deps.json",
+    "could not load file or assembly|framework: '|framework 'microsoft|methodaccess|missingmethodexception|typeloadexception|dllnotfoundexception|it was not possible to find any compatible framework|deps.json|unable to load shared library|unable to load dll",
     r"Could not load file or assembly '(?P<asm>[^',]+)(?:, Version=(?P<ver>[\d.]+))?|Framework: '(?P<fw>[^']+)', version '(?P<fv>[^']+)'|framework '(?P<fw2>[^']+)', version '(?P<fv2>[^']+)'|MissingMethodException: (?P<mm>.+)|TypeLoadException: (?P<tl>.+)|Unable to load (?:shared library|DLL) '(?P<dll>[^']+)'",
     source=".NET's host and loader",
 )

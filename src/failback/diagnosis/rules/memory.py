@@ -216,7 +216,7 @@ def killed(scene: Scene) -> Iterable[Hypothesis]:
 
 @line_rule(
     "runtime-out-of-memory",
-    "out of memory|outofmemory|memoryerror|heap limit|cannot allocate memory|allowed memory size|memory exhausted|std::bad_alloc|allocation failed|enomem|failed to allocate|oom-kill|oom_kill|invoked oom-killer|memory cgroup out|signal: killed|signal 9|sigkill|metaspace",
+    "out of memory|outofmemory|memoryerror|heap limit|cannot allocate memory|allowed memory size|memory exhausted|std::bad_alloc|allocation failed|enomem|failed to allocate|oom-kill|oom_kill|invoked oom-killer|memory cgroup out|signal: killed|signal 9|sigkill|metaspace|memory allocation of|unable to allocate|was sent code 137",
     r"out of memory|OutOfMemory\w*(?:: (?P<java>.+))?|^\s*(?:\w+\.)*MemoryError|heap limit|cannot allocate memory|Allowed memory size of (?P<php>\d+) bytes exhausted|memory exhausted|std::bad_alloc|ENOMEM|failed to allocate (?P<rust>\S+)|oom-kill|oom_kill|invoked oom-killer|Memory cgroup out|Unable to allocate|memory allocation of \d+ bytes failed|signal: killed|sent SIGKILL! Perhaps out of memory|Worker .{0,20}was (?:terminated due to signal 9|sent code 137)|Metaspace",
     source="V8, JVM, CPython, PHP, Go, Rust and the kernel when memory runs out",
 )

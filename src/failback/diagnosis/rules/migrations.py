@@ -22,7 +22,7 @@ def _tool(hit: Hit) -> tuple[str, str]:
 
 @line_rule(
     "schema-behind",
-    "no such column|no such table|does not exist|doesn't exist|unknown column|undefined column|undefinedcolumn|undefinedtable|invalid column name|invalid object name|ora-00942|ora-00904|schema-validation|unappliedmigration|unapplied migration|pending migration|pendingmigration|migrations are pending|has no column",
+    "no such column|no such table|does not exist|doesn't exist|unknown column|undefined column|undefinedcolumn|undefinedtable|invalid column name|invalid object name|ora-00942|ora-00904|schema-validation|unappliedmigration|unapplied migration|pending migration|pendingmigration|migrations are pending|has no column|ora-00944",
     r"no such (?P<k1>column|table): (?P<n1>[\w.\"]+)|(?P<k2>relation|column|table) \"?(?P<n2>[\w.\"]+?)\"?(?: of relation \"?(?P<rel>\w+)\"?)? (?:does not|doesn't) exist|Table '(?P<n3>[^']+)' doesn't exist|Unknown column '(?P<n4>[^']+)'|Invalid (?:column|object) name '(?P<n5>[^']+)'|ORA-0094?[24]|Schema-validation: missing (?P<k6>column|table) \[(?P<n6>[^\]]+)\]|(?:unapplied|pending) migration|Migrations are pending|PendingMigration|table \w+ has no column named (?P<n7>\w+)|The (?:table|column) `(?P<n8>[^`]+)` does not exist",
     source="SQLite, PostgreSQL 42P01/42703, MySQL 1146/1054, SQL Server 207/208, Oracle; ORMs",
 )
@@ -83,7 +83,7 @@ def database_missing(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "migration-history",
-    "directory is corrupt|applied before its dependency|can't locate revision|is not present|multiple head|checksum mismatch|failed migration|flyway|nodenotfounderror|inconsistentmigrationhistory|dirty database|validate failed|target database is not up to date|p3009|p3018|p3005|migration failed|error applying migration|failed to apply|migrationerror|migrate: |migrations failed|conflicting migrations|migrations have failed|detected failed migration|error running migration|liquibase|irreversible|rake aborted",
+    "directory is corrupt|applied before its dependency|can't locate revision|is not present|multiple head|checksum mismatch|failed migration|flyway|nodenotfounderror|inconsistentmigrationhistory|dirty database|validate failed|target database is not up to date|p3009|p3018|p3005|migration failed|error applying migration|failed to apply|migrationerror|migrate: |migrations failed|conflicting migrations|migrations have failed|detected failed migration|error running migration|liquibase|irreversible|rake aborted|migration|check sum",
     r"Migration (?P<inc>\S+ is applied before its dependency \S+)|migration directory is corrupt[^\n]*missing: (?P<knex>[^\n]+)|Revision (?P<ref>\S+) referenced from [^\n]* is not present|Can't locate revision identified by '(?P<rev>[^']+)'|Multiple head revisions|[Cc]hecksum mismatch for migration version (?P<fly>\S+)|NodeNotFoundError: Migration (?P<dj>\S+)|InconsistentMigrationHistory|Dirty database version (?P<dirty>\d+)|Flyway\w*Exception|Validate failed|Target database is not up to date|P30(?:09|18|05)|[Mm]igration [`'\"]?(?P<m>[\w.-]+)[`'\"]? (?:failed|could not)|[Mm]igrations? (?:failed|error)|Error applying migration (?P<ap>\S+)|[Ff]ailed migration to version (?P<fv>[\w.]+)|Conflicting migrations|MigrationError|Validation Failed:.*change sets? check sum|LiquibaseException|Failed to apply (?:migration )?(?P<fa>\S+)|StandardError: An error has occurred, (?:this and )?all later migrations canceled",
     source="alembic, Django, Flyway, Liquibase, Prisma, golang-migrate, Rails",
 )
@@ -151,7 +151,7 @@ def history(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "constraint-in-migration",
-    "can't drop|duplicate key value|unique constraint|not null constraint|contains null values|foreign key constraint|already exists|duplicate column|duplicate entry|cannot be cast automatically|lock timeout|integrityerror",
+    "can't drop|duplicate key value|unique constraint|not null constraint|contains null values|foreign key constraint|already exists|duplicate column|duplicate entry|cannot be cast automatically|lock timeout|integrityerror|cannot add or update a child row|could not create unique index",
     r"(?:relation|table|column|index|type) [\"'`]?(?P<name>[\w.]+)[\"'`]? (?:of relation \S+ )?already exists|column \"(?P<null>\w+)\" (?:of relation \S+ )?contains null values|could not create unique index \"(?P<uniq>\w+)\"|Duplicate column name '(?P<dup>\w+)'|Cannot add foreign key constraint|cannot be cast automatically|duplicate key value violates unique constraint \"(?P<key>[^\"]+)\"|Cannot add or update a child row|Can't DROP '(?P<drop>[^']+)'|canceling statement due to lock timeout",
     source="SQL states 42P07, 23502, 23505, 42701, 55P03",
 )

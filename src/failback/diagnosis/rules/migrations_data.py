@@ -33,7 +33,7 @@ def _file(hit: Hit) -> str:
 
 @line_rule(
     "migration-meets-data",
-    "constraint|duplicate|null value|contains null|cannot be null|violates|foreign key|truncated|too long|out of range|ora-0|invalid input syntax|cannot be cast|sqlstate[23|sqlstate 23|error 1",
+    "constraint|duplicate|null value|contains null|cannot be null|violates|foreign key|truncated|too long|out of range|ora-0|invalid input syntax|cannot be cast|sqlstate[23|sqlstate 23|error 1|cannot insert the value null into column|could not create unique index|cannot add a not null column",
     r"(?P<unique>UNIQUE constraint failed: ?(?P<u1>[\w., ]+)|could not create unique index \"(?P<u2>[^\"]+)\"|duplicate key value violates unique constraint \"(?P<u3>[^\"]+)\"|Duplicate entry '[^']*' for key '(?P<u4>[^']+)'|duplicate key was found for the object name '(?P<u5>[^']+)'|ORA-01452|ORA-00001|ORA-02299|Duplicate key \"?(?P<u6>\w+))"
     r"|(?P<foreign>violates foreign key constraint \"(?P<f1>[^\"]+)\"|FOREIGN KEY constraint failed|a foreign key constraint fails|ALTER TABLE statement conflicted with the FOREIGN KEY constraint \"(?P<f2>[^\"]+)\"|ORA-0229[18])"
     r"|(?P<null>NOT NULL constraint failed: ?(?P<n1>[\w.]+)|column \"(?P<n2>\w+)\"(?: of relation \"\w+\")? contains null values|null value in column \"(?P<n3>\w+)\"|Column '(?P<n4>\w+)' cannot be null|Cannot insert the value NULL into column '(?P<n5>\w+)'|Cannot add a NOT NULL column|ORA-02296|ORA-01400)"
@@ -140,7 +140,7 @@ def sql_error(hit: Hit) -> Hypothesis | None:
 ROWS = (
     row(
         "schema-drift",
-        "new upgrade operations|not yet reflected in a migration|drift detected|not in sync|pending changes|pending model changes|check mode|makemigrations|schema drift|is not up to date with|would create migration|pendingmodelchanges|unmigrated changes",
+        "new upgrade operations|not yet reflected in a migration|drift detected|not in sync|pending changes|pending model changes|check mode|makemigrations|schema drift|is not up to date with|would create migration|pendingmodelchanges|unmigrated changes|changes have been made to the model since the last migration|the model for context",
         r"New upgrade operations detected: ?(?P<a>[^\n]*)|(?:models? in app\(s\): (?P<app>[^\n]*?) )?ha(?:s|ve) changes that are not yet reflected in a migration|Drift detected[^\n]*|(?:schema|database) is not in sync with[^\n]*|The model for context '(?P<ctx>[^']+)' (?:has changed|has pending changes)[^\n]*|[Uu]nexpected changes in database schema were found in check mode|schema drift[^\n]*|PendingModelChangesWarning[^\n]*|Changes have been made to the model since the last migration",
         _MIGRATION,
         "The models have changes that no migration contains (schema drift; add_column or the like is pending): {a} {app} {ctx}",
@@ -153,7 +153,7 @@ ROWS = (
     ),
     row(
         "migration-order",
-        "is preceding already|before its dependency|out of order|missing migrations before|corrupt, the following files|previously applied but|resolved migration not applied|more than one migration with|no migration found for version|duplicate migration|duplicatemigration|applied migration not resolved|same version|circulardependency|ambiguous|migration name",
+        "is preceding already|before its dependency|out of order|missing migrations before|corrupt, the following files|previously applied but|resolved migration not applied|more than one migration with|no migration found for version|duplicate migration|duplicatemigration|applied migration not resolved|same version|circulardependency|ambiguous|migration name|missing (out-of-order) migrations before current version",
         r"Not run migration (?P<a>\S+) is preceding already run migration (?P<b>\S+)|Migration (?P<c>[\w.]+) is applied before its dependency (?P<d>[\w.]+)|found \d+ missing (?:\(out-of-order\) )?migrations? before current version[^\n]*|migration directory is corrupt, the following files are missing: (?P<e>[^\n]+)|migration (?P<f>\d+) was previously applied but (?P<fw>[^\n]+)|Detected resolved migration not applied to database: (?P<g>[\w.]+)|Detected applied migration not resolved locally: (?P<g2>[\w.]+)|more than one migration with version (?P<h>[\w.]+)|no migration found for version (?P<i>\d+)|DuplicateMigration(?:Name|Version)Error[^\n]*|[Dd]uplicate migration (?:version|name|file)[^\n]*|CircularDependencyError: (?P<j>[^\n]+)|migrations? (?:is|are|was|were) (?:applied |run )?out of order[^\n]*",
         _MIGRATION,
         "The migrations' order or history does not fit the database: {a} {b} {c} {d} {e} {f} {fw} {g}{g2} {h} {i} {j} (out of order, missing or applied before its dependency)",
@@ -169,7 +169,7 @@ ROWS = (
 
 @line_rule(
     "migration-locked",
-    "already locked|log lock|lockexception|advisory lock|migration lock|lock wait timeout|database is locked|migrationlock|deadlock|lock timeout|acquire lock|acquire database lock",
+    "already locked|log lock|lockexception|advisory lock|migration lock|lock wait timeout|database is locked|migrationlock|deadlock|lock timeout|acquire lock|acquire database lock|concurrentmigrationerror|database table is locked",
     r"(?P<own>[Mm]igration table is already locked|MigrationLocked\w*|[Cc]ould not acquire change ?log lock|advisory lock|can't acquire (?:database )?lock|ConcurrentMigrationError)|Lock wait timeout exceeded|deadlock detected|Deadlock found|database (?:table )?is locked|due to lock timeout",
     source="Knex, Liquibase, Prisma, golang-migrate, Rails; lock errors of the databases",
 )

@@ -219,7 +219,7 @@ def _reach_fixes(scene: Scene, kind: str, host: str, port: str) -> tuple[Recomme
 
 @line_rule(
     "connection-refused",
-    "refused|econnrefused|could not connect|can't connect|unable to connect|cannot connect|failed to connect|couldn't connect|actively refused|no route to host|ehostunreach|network is unreachable|enetunreach|connectexception|connection error|nobrokersavailable|no brokers|server selection|serverselection|unreachable|not reachable|cannot reach|can't reach|lost connection|connection closed|connection lost|connection is closed|gone away|not available at|unavailable|(?:un|not )reachable|(?:cannot|can't|could not|unable to) reach|lost connection|[Cc]onnection (?:is |was |has been )?(?:closed|lost|terminated|dropped)|server has gone away|(?:database|server|broker|service|host) (?:is )?(?:unavailable|not available|down)\b|communications link failure|socket hang up|econnreset|connection reset",
+    "refused|econnrefused|could not connect|can't connect|unable to connect|cannot connect|failed to connect|couldn't connect|actively refused|no route to host|ehostunreach|network is unreachable|enetunreach|connectexception|connection error|nobrokersavailable|no brokers|server selection|serverselection|unreachable|not reachable|cannot reach|can't reach|lost connection|connection closed|connection lost|connection is closed|gone away|not available at|unavailable|(?:un|not )reachable|(?:cannot|can't|could not|unable to) reach|lost connection|[Cc]onnection (?:is |was |has been )?(?:closed|lost|terminated|dropped)|server has gone away|(?:database|server|broker|service|host) (?:is )?(?:unavailable|not available|down)|communications link failure|socket hang up|econnreset|connection reset|connection has been dropped|connection has been closed|connection is dropped|unable to reach|host is down|os error 111|errno 111",
     r"connection refused|ECONNREFUSED|could not connect|can'?t connect|unable to connect|cannot connect|failed to connect|couldn't connect|actively refused|no route to host|EHOSTUNREACH|network is unreachable|ENETUNREACH|ConnectException|NoBrokersAvailable|no brokers?\b.*available|server ?selection ?(?:timeout|error)|(?:un|not )reachable|(?:cannot|can't|could not|unable to) reach|lost connection|[Cc]onnection (?:is |was |has been )?(?:closed|lost|terminated|dropped)|server has gone away|(?:database|server|broker|service|host) (?:is )?(?:unavailable|not available|down)\b|communications link failure|socket hang up|ECONNRESET|connection reset by peer|Errno 111|os error 111",
     source="errno ECONNREFUSED, EHOSTUNREACH, ENETUNREACH; texts of the database clients",
 )
@@ -353,7 +353,7 @@ def unresolved(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "connection-timeout",
-    "timed out|etimedout|timeout|deadline exceeded",
+    "timed out|etimedout|timeout|deadline exceeded|queuepool limit",
     r"connect(?:ion|ing)?\b[^\n]{0,80}(?:timed? ?out|timeout)|ETIMEDOUT|(?:read|connect|socket|pool|query|request|command)\w* ?time(?:d )?out|ConnectTimeout|SocketTimeoutException|dial tcp [^\n]*(?:i/o timeout|deadline exceeded)|context deadline exceeded|Timeout(?:Error)?: .*(?:connect|server|pool|host)|QueuePool limit|connection is not available, request timed out|Operation timed out",
     source="errno ETIMEDOUT and the clients' own limits",
 )

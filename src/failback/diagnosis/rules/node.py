@@ -107,7 +107,7 @@ def module_missing(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "node-esm",
-    "err_require_esm|require() of es module|err_package_path_not_exported|cannot use import statement|named export|does not provide an export|err_unsupported_dir_import|require is not defined in es module|must use import to load|err_require_async",
+    'err_require_esm|require() of es module|err_package_path_not_exported|cannot use import statement|named export|does not provide an export|err_unsupported_dir_import|require is not defined in es module|must use import to load|err_require_async|is not defined by "exports" in|no "exports" main defined in',
     r"ERR_REQUIRE_ESM|require\(\) of ES Module (?P<path>\S+)(?: from (?P<from>\S+))?|ERR_PACKAGE_PATH_NOT_EXPORTED|Package subpath '(?P<sub>[^']+)' is not defined by \"exports\" in (?P<json>\S+)|No \"exports\" main defined in (?P<json2>\S+)|Cannot use import statement outside a module|does not provide an export named '?(?P<name>\w+)'?|Named export '(?P<named>\w+)' not found|require is not defined in ES module|Must use import to load ES Module: (?P<old>\S+)|ERR_REQUIRE_ASYNC_MODULE",
     source="Node.js' module loader",
 )
@@ -168,7 +168,7 @@ def es_module(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "node-abi",
-    "node_module_version|was compiled against a different node|err_dlopen_failed|invalid elf header",
+    "node_module_version|was compiled against a different node|err_dlopen_failed|invalid elf header|compiled against a different node",
     r"NODE_MODULE_VERSION (?P<old>\d+)|compiled against a different Node|ERR_DLOPEN_FAILED|invalid ELF header",
     source="Node.js' ABI versions",
 )
@@ -229,7 +229,7 @@ def openssl3(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "node-missing-export",
-    "missing parameter name at|path-to-regexp|patherror",
+    "missing parameter name at|path-to-regexp|patherror|unterminated group|unterminated quote",
     r"(?:Missing parameter name at|Unexpected \S+ at \d+, expected|Unterminated (?:quote|group))[^\n]*(?:pathToRegexp|path-to-regexp|index \d+|https?://)",
     source="path-to-regexp 8 / Express 5: wildcards need names",
 )
@@ -356,7 +356,7 @@ def _changed_package(scene: Scene, place: str) -> DependencyChange | None:
 
 @line_rule(
     "unhandled-rejection",
-    "unhandledpromiserejection|unhandled 'error' event|unhandledrejection",
+    "unhandledpromiserejection|unhandled 'error' event|unhandledrejection|unhandled_rejection",
     r"UnhandledPromiseRejection\w*: .*reason \"(?P<why>[^\"]*)\"|UNHANDLED_REJECTION",
     source="Node.js' process events",
 )

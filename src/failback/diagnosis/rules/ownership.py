@@ -22,7 +22,7 @@ ROWS = (
     ),
     row(
         "open-to-others",
-        "too open|group or world|accessible by owner only|accessible by others|world-writable|invalid permissions|insecure permissions|unprotected private key|world writable|world readable|insecure mode",
+        "too open|group or world|accessible by owner only|accessible by others|world-writable|invalid permissions|insecure permissions|unprotected private key|world writable|world readable|insecure mode|invalid mode",
         r"[Pp]ermissions (?P<m>0?\d{3,4}) for ['\"](?P<a>[^'\"]+)['\"] are too open|permissions on (?P<b>\S+) are too open|private key file \"(?P<c>[^\"]+)\" has group or world access|data directory \"(?P<d>[^\"]+)\" has invalid permissions|[Cc]ookie file (?P<e>\S+) must be accessible by owner only|UNPROTECTED PRIVATE KEY FILE|(?:insecure|invalid) (?:permissions|mode)[^\n]*?(?P<f>/[\w./-]+)|(?P<g>/[\w./-]+)[^\n]{0,60}(?:world[- ](?:writable|readable)|accessible by others)|World-writable config file '(?P<h>[^']+)' is ignored",
         _PERMISSION,
         "The permissions of {a}{b}{c}{d}{e}{f}{g}{h} {m} are too open (others may read or write it), and the program refuses it",

@@ -13,7 +13,7 @@ _RESOLUTION = FailureType.DEPENDENCY_RESOLUTION
 
 @line_rule(
     "maven-artifact",
-    "could not find artifact|could not find |could not resolve dependencies|could not transfer|failure to find|plugin|non-resolvable",
+    "could not find artifact|could not find |could not resolve dependencies|could not transfer|failure to find|plugin|non-resolvable|the following artifacts could not be resolved",
     r"Could not find artifact (?P<a>[\w.:-]+)(?: in (?P<repo>\S+))?|Failure to find (?P<b>[\w.:-]+)|The following artifacts could not be resolved: (?P<c>[\w.:-]+)|Could not transfer artifact (?P<d>[\w.:-]+) from/to (?P<drepo>.+?):|Plugin (?P<e>[\w.:-]+) or one of its dependencies could not be resolved|Non-resolvable parent POM[^:]*: .*?(?P<f>[\w.-]+:[\w.-]+:\S+)|Could not find (?P<g>[\w.-]+:[\w.-]+:[\w.+-]+)\.|Could not resolve (?P<h>[\w.-]+:[\w.-]+:[\w.+-]+)\.?",
     source="Maven's and Gradle's resolvers",
 )
@@ -64,7 +64,7 @@ def maven(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "cargo",
-    "failed to parse lock file|re-vendored|failed to load manifest|failed to select a version|no matching package|failed to get|links to the native library|unable to update|is not available for|lock file|checksum for",
+    "failed to parse lock file|re-vendored|failed to load manifest|failed to select a version|no matching package|failed to get|links to the native library|unable to update|is not available for|lock file|checksum for|requires rustc",
     r"failed to parse lock file at: (?P<plock>\S+)|perhaps a crate was updated and forgotten to be re-vendored|failed to select a version for (?:the requirement )?`(?P<a>[^`]+)`|no matching package (?:named|found) ?`?(?P<b>[\w-]*)`?|failed to get `(?P<c>[^`]+)` as a dependency|package `(?P<e>[^`]+)` links to the native library `(?P<lib>[^`]+)`|the lock file \S+ needs to be updated|cannot update the lock file (?P<locked>\S+) because --locked|checksum for `(?P<sum>[^`]+)` (?:changed|could not)|package `(?P<rv>[^`]+)` cannot be built because it requires rustc (?P<rustc>[\d.]+)|requires rustc (?P<rustc2>[\d.]+) or newer",
     source="cargo's resolver",
 )
@@ -208,7 +208,7 @@ def go_modules(hit: Hit) -> Hypothesis | None:
     return Hypothesis(
         _RESOLUTION,
         f"The Go module {module}{f' {version}' if version else ''} cannot be resolved{' (private repository, no access)' if private else ''}: {around}",
-        0.93,
+        0.96,
         (
             high(
                 f"Correct {module} in go.mod",
@@ -223,7 +223,7 @@ def go_modules(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "maven-enforcer",
-    "dependency convergence|banneddependencies|requireupperbound|enforcer|requirejavaversion|requiremavenversion|rule 0:",
+    "dependency convergence|banneddependencies|requireupperbound|enforcer|requirejavaversion|requiremavenversion|rule 0:|is not in the allowed range|require upper bound dependencies error for|found banned dependency",
     r"Dependency convergence error for (?P<a>\S+)|Found Banned Dependency: (?P<b>\S+)|Require upper bound dependencies error for (?P<c>\S+)|Detected (?P<rt>JDK|Maven) [Vv]ersion:? (?P<have>\S+?) .*is not in the allowed range (?P<want>\S+)",
     source="maven-enforcer-plugin's rules",
 )
@@ -252,7 +252,7 @@ def enforcer(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "native-tool-missing",
-    "custom build command|c compiler|linker `|find python|pkg-config|not found: make|no compiler is provided|could not find directory of|find vs|unable to find|javac: not found|tools.jar",
+    "custom build command|c compiler|linker `|find python|pkg-config|not found: make|no compiler is provided|could not find directory of|find vs|unable to find|javac: not found|tools.jar|pkg_config|gyp err! stack error: not found: cmake|gyp err! stack error: not found: g++",
     r"Could not find directory of (?P<a>\w+) installation|failed to run custom build command for `(?P<crate>[^ `]+)|C compiler \"(?P<b>[^\"]+)\" not found|linker `(?P<c>[^`]+)` not found|gyp ERR! find (?P<d>Python|VS)|gyp ERR! stack Error: not found: (?P<e>make|cmake|g\+\+)|Package (?P<f>[\w.+-]+) was not found in the pkg-config search path|(?P<g>No compiler is provided in this environment)|(?:pkg-config|pkg_config)[^\n]*(?:not found|could not be run|No such file)",
     source="cargo's build scripts, cgo, rustc, node-gyp, pkg-config, Maven: a tool or development package that a native build needs",
     most=4,
@@ -294,7 +294,7 @@ def native_tool(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "maven-pom",
-    "pom ",
+    "pom |is missing",
     r"(?:Non-parseable|Malformed|Non-readable) POM (?P<f>\S+?):? (?P<why>.+)|'(?P<tag>[\w.:\[\]-]+)' (?:for \S+ )?is missing\.? ?(?P<at>@.*)?",
     source="Maven's model builder",
     most=1,

@@ -76,7 +76,7 @@ def npm_missing(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "npm-lock",
-    "err_pnpm_no_lockfile|err_pnpm_lockfile|err_pnpm_peer|err_pnpm_frozen|npm ci|package-lock.json|frozen-lockfile|lockfile|err_pnpm_outdated|eusage|eintegrity|eio|lock file",
+    "err_pnpm_no_lockfile|err_pnpm_lockfile|err_pnpm_peer|err_pnpm_frozen|npm ci|package-lock.json|frozen-lockfile|lockfile|err_pnpm_outdated|eusage|eintegrity|eio|lock file|with an existing package-lock",
     r"`npm ci` can only install packages when your package\.json and package-lock\.json|can only install (?:packages )?with an existing package-lock|frozen-lockfile|lockfile (?:needs to be updated|would have been modified)|ERR_PNPM_(?:OUTDATED_LOCKFILE|NO_LOCKFILE|LOCKFILE_\w+|FROZEN_LOCKFILE\w*|PEER_DEP_ISSUES)|EINTEGRITY|Missing: (?P<m>\S+) from lock file|Invalid: lock file's (?P<i>\S+)",
     source="npm ci, yarn --frozen-lockfile, pnpm",
 )
@@ -128,7 +128,7 @@ def npm_lock(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "npm-network",
-    "code econnrefused|code etimedout|code enotfound|code econnreset|code eai_again|code e401|code e403|code cert_|unable_to_verify|self_signed|network request to|registry.npmjs|code eneedauth|code ebadengine|unsupported engine|engine ",
+    "code econnrefused|code etimedout|code enotfound|code econnreset|code eai_again|code e401|code e403|code cert_|unable_to_verify|self_signed|network request to|registry.npmjs|code eneedauth|code ebadengine|unsupported engine|engine |err_pnpm_unsupported_engine",
     r"npm (?:ERR!|error) code (?P<code>ECONNREFUSED|ETIMEDOUT|ENOTFOUND|ECONNRESET|EAI_AGAIN|E401|E403|ENEEDAUTH|EBADENGINE|\w*CERT\w*|UNABLE_TO_\w+)|The engine \"(?P<engine>\w+)\" is incompatible with this module\. Expected version \"(?P<want>[^\"]+)\"\. Got \"(?P<got>[^\"]+)\"|ERR_PNPM_UNSUPPORTED_ENGINE",
     source="npm's error codes, yarn's engine check",
 )

@@ -13,7 +13,7 @@ _RESOLUTION = FailureType.DEPENDENCY_RESOLUTION
 
 @line_rule(
     "bundler",
-    "your bundle is locked to|no longer be found|gemspecs for|locked at|requires ruby version|could not find compatible versions|bundler could not find|could not find gem|the bundle currently has|frozen mode|deployment mode|version solving has failed|conflicting dependency",
+    "your bundle is locked to|no longer be found|gemspecs for|locked at|requires ruby version|could not find compatible versions|bundler could not find|could not find gem|the bundle currently has|frozen mode|deployment mode|version solving has failed|conflicting dependency|your gemfile.lock",
     r"Your bundle is locked to (?P<lk>\S+ \([^)]*\))|The gemspecs for path gems changed|Bundler could not find compatible versions for gem \"(?P<a>[^\"]+)\"|Could not find compatible versions|Could not find gem '(?P<b>[^']+)' in|version solving has failed|your Gemfile\.lock .*(?:frozen|deployment)|(?:frozen|deployment) mode",
     source="Bundler's resolver",
 )
@@ -54,7 +54,7 @@ def bundler(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "composer",
-    "your requirements could not be resolved|could not find a matching version|could not find package|requires php|problem 1|lock file is not up to date|compatible set of packages|the lock is outdated|hex dependency",
+    "your requirements could not be resolved|could not find a matching version|could not find package|requires php|problem 1|lock file is not up to date|compatible set of packages|the lock is outdated|hex dependency|-> it is missing|could not be found in any version",
     r"(?P<stale>lock file does not contain a compatible set of packages|\(Mix\) The lock is outdated[^\n]*)|Your requirements could not be resolved|could not be found in any version|Could not find (?:a matching version of )?package (?P<a>\S+)|requires php (?P<php>\S+)|lock file is not up to date|ext-(?P<ext>\w+) \S* ?-> it is missing",
     source="Composer's solver",
 )
@@ -92,7 +92,7 @@ def composer(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "apt",
-    "unable to locate package|has no installation candidate|failed to fetch|unable to fetch some|version '|unmet dependencies|no_pubkey|is not signed|does not have a release file|release' does not have|hash sum mismatch|no such package|unable to select packages|nothing provides|no match for argument|no package ",
+    "unable to locate package|has no installation candidate|failed to fetch|unable to fetch some|version '|unmet dependencies|no_pubkey|is not signed|does not have a release file|release' does not have|hash sum mismatch|no such package|unable to select packages|nothing provides|no match for argument|no package |unable to find a match",
     r"E: Unable to locate package (?P<a>\S+)|E: Package '(?P<b>[^']+)' has no installation candidate|E: Failed to fetch (?P<url>\S+)\s+(?P<why>.+)|Unable to fetch some archives|Version '(?P<ver>[^']+)' for '(?P<c>[^']+)' was not found|unmet dependencies(?! \(checked)|NO_PUBKEY (?P<key>\w+)|(?P<rel>\S+) (?:Release' )?(?:does not have a Release file|is not signed)|Hash Sum mismatch|(?P<d>\S+) \(no such package\)|(?:Unable to find a match|No match for argument|nothing provides):? (?P<e>\S+)|No package (?P<f>\S+) available",
     source="apt, apk, dnf and yum",
 )
@@ -157,7 +157,7 @@ def apt(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "download",
-    "could not resolve host|failed to connect to|unable to access|repository not found|could not read from remote|could not read username|authentication failed for 'http|ssl certificate problem|the requested url returned error|couldn't connect to server|remote branch|did not match any file",
+    "could not resolve host|failed to connect to|unable to access|repository not found|could not read from remote|could not read username|authentication failed for 'http|ssl certificate problem|the requested url returned error|couldn't connect to server|remote branch|did not match any file|repository '",
     r"fatal: unable to access '(?P<a>[^']+)'|fatal: repository '(?P<b>[^']+)' not found|(?:curl|wget): \(?(?P<code>\d+)?\)? ?(?P<what>.+)|Could not read from remote repository|could not read Username for '(?P<c>[^']+)'|Authentication failed for '(?P<d>[^']+)'|Remote branch (?P<e>\S+) not found|pathspec '(?P<f>[^']+)' did not match|The requested URL returned error: (?P<http>\d+)",
     source="git and curl",
 )

@@ -122,6 +122,8 @@ def pip_build(hit: Hit) -> Hypothesis | None:
     """A package without a wheel that cannot be compiled here."""
     name = (hit.get("a") or hit.get("b") or hit.get("c")).strip()
     text = hit.document.text[-20000:]
+    if own := _own_project(text, hit):
+        return own
     compiler = re.search(
         r"(?:No such file or directory: |unable to execute |error: command |command )'?([\w.+-]*(?:gcc|g\+\+|cc|clang|rustc|cargo|cmake|make|gfortran|nvcc)[\w.+-]*)'?(?:: No such file| failed: No such file|:? not found|$|')",
         text,
@@ -136,14 +138,14 @@ def pip_build(hit: Hit) -> Hypothesis | None:
                 for f in (
                     "pg_config",
                     "gcc",
-                    "g++",
+                    "g++|library not found for -l",
                     "cargo",
                     "rustc",
                     "Python.h",
                     "mysql_config",
                     "ffi.h",
                     "cmake",
-                    "make",
+                    "make|package configuration file provided by",
                     "swig",
                     "pkg-config",
                     "distutils",
@@ -199,9 +201,39 @@ def pip_build(hit: Hit) -> Hypothesis | None:
     )
 
 
+_OWN_FOLDER = re.compile(r"^(?:Processing|Obtaining|Building) (?:file://)?(?P<dir>/(?:app|src|usr/src|workspace|build|home|code|srv)\b\S*|\./?\S*|[\w-]+ @ file:///\S+)", re.MULTILINE)  # fmt: skip
+_INNER = re.compile(r"╰─> \[\d+ lines? of output\]\n(?P<said>[\s\S]{0,6000}?)\n\s*\[end of output\]")
+_INNER_ERROR = re.compile(r"^\s*(?:\w+(?:\.\w+)*(?:Error|Exception)|error): (?P<why>[^\n]+)", re.MULTILINE)
+
+
+def _own_project(text: str, hit: Hit) -> Hypothesis | None:
+    """The release's own folder cannot be packaged: its project file or layout is wrong, no library's."""
+    inner = _INNER.search(text)
+    last = next(reversed(list(_OWN_FOLDER.finditer(text))), None)
+    if last is None or inner is None or "Collecting " in text[last.end() :]:
+        return None
+    why = next(reversed(list(_INNER_ERROR.finditer(inner.group("said")))), None)
+    if why is None or re.search(r"gcc|g\+\+|command '|Python\.h|No module named|pg_config|not found", why.group()):
+        return None
+    more = quoted(inner.group("said")[why.end() :], 240)
+    return Hypothesis(
+        FailureType.BUILD_FAILURE,
+        f"The project itself cannot be packaged (pyproject.toml, setup.py or its layout is wrong): {quoted(why.group('why'))}",
+        0.93,
+        (
+            high(
+                "Correct pyproject.toml (or setup.py): name the packages and files that belong in it",
+                f"{quoted(why.group('why'), 200)} {more}",
+                '[tool.setuptools.packages.find]\ninclude = ["<package>*"]',
+            ),
+        ),
+        names=("pyproject.toml", "setup.py"),
+    )
+
+
 @line_rule(
     "pip-hash",
-    "hashes do not match|these packages do not match the hashes|hash mismatch|in --require-hashes mode",
+    "hashes do not match|these packages do not match the hashes|hash mismatch|in --require-hashes mode|require-hashes mode|hashes mismatch",
     r"THESE PACKAGES DO NOT MATCH THE HASHES|hash(?:es)? (?:do not match|mismatch)|require-hashes mode",
     source="pip's hash checking",
 )
@@ -227,7 +259,7 @@ def pip_hash(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "poetry-uv",
-    "version solving failed|no solution found|because |is not consistent with|pyproject.toml changed significantly|lock file|lockfile",
+    "version solving failed|no solution found|because |is not consistent with|pyproject.toml changed significantly|lock file|lockfile|requirements are unsatisfiable",
     r"version solving failed|No solution found when resolving|requirements are unsatisfiable|pyproject\.toml changed significantly since poetry\.lock|lock ?file (?:at \S+ )?(?:needs to be updated|is not (?:up to date|consistent))|Because .{1,300}? depends on .+",
     source="Poetry's and uv's PubGrub resolvers",
 )

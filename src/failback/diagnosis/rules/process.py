@@ -27,7 +27,7 @@ _SIGNALS = {
 
 @line_rule(
     "shared-library",
-    "error while loading shared libraries|cannot open shared object|library not loaded|error loading shared library|cannot load library|unable to load dynamic library",
+    "error while loading shared libraries|cannot open shared object|library not loaded|error loading shared library|cannot load library|unable to load dynamic library|shared libraries|not loaded|needed by",
     r"(?:loading shared libraries: |Error loading shared library |Library not loaded: |cannot load library '?|dynamic library '?)?(?P<lib>lib[\w.+-]+?\.(?:so[\w.]*|dylib)|[\w.+-]+\.so[\w.]*):? [^\n]*(?:cannot open shared object file|No such file|needed by)|(?:shared libraries|shared library|not loaded)[: ]+'?(?P<lib2>[\w./+-]+)",
     source="ld.so and musl's loader",
 )
@@ -54,7 +54,7 @@ def shared_library(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "glibc-version",
-    "glibc_|glibcxx_|cxxabi_|symbol lookup error|undefined symbol|symbol not found|error relocating|version `",
+    "glibc_|glibcxx_|cxxabi_|symbol lookup error|undefined symbol|symbol not found|error relocating|version `|version 'openssl_",
     r"version [`'](?P<version>(?:GLIBC|GLIBCXX|CXXABI|OPENSSL)_[\d.]+)' not found|undefined symbol: (?P<symbol>\w+)|symbol not found: (?P<symbol2>\w+)|Error relocating (?P<file>\S+): (?P<symbol3>\w+)",
     source="ld.so symbol versions; musl",
 )
@@ -72,7 +72,7 @@ def symbol_version(hit: Hit) -> Hypothesis | None:
         FailureType.VERSION_INCOMPATIBILITY,
         f"{program.group(1) if program else 'The program'} does not fit the system libraries of the image: {what}: {hit.line}",
         0.95,
-        (high("Build and run on the same base image", f"Build the program on the same distribution as the runtime image (or an older one), use a newer base image that has {version or symbol}, or link statically (CGO_ENABLED=0, musl target)",
+        (high("Build and run on the same base image", f"Build the program on the same distribution as the runtime image (or an older one), use a newer base image (or the version of the library) that has {version or symbol}, rebuild it against the library that is installed, or link statically (CGO_ENABLED=0, musl target)",
               "FROM debian:bookworm  # for both the build and the runtime stage"), commit("Dockerfile", "Use one base image")),
         names=(version or symbol,),
     )  # fmt: skip
@@ -80,7 +80,7 @@ def symbol_version(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "exec-format",
-    "exec format error|cannot execute binary file|bad cpu type|does not match the detected host platform|no match for platform|wrong elf class",
+    "exec format error|cannot execute binary file|bad cpu type|does not match the detected host platform|no match for platform|wrong elf class|does not match the detected specified platform",
     r"exec format error|cannot execute binary file|Bad CPU type|does not match the (?:detected )?(?:specified|host) platform|no match for platform|wrong ELF class",
     source="errno ENOEXEC (8)",
 )
@@ -122,7 +122,7 @@ def exec_format(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "interpreter-missing",
-    "bad interpreter|cannot execute: required file not found|\\r|^m:",
+    "bad interpreter|cannot execute: required file not found|\\r|^m:|env: ‘",
     r"(?P<script>[\w./-]+): (?:[\w./]+(?:\^M)?: )?(?:bad interpreter|cannot execute: required file not found)|env: ['‘\"]?(?P<what>[\w.-]+)(?:\\r|\^M)|(?P<crlf>[\w./-]*)\\r[:'’]",
     source="kernel binfmt_script; bash and coreutils messages",
 )
@@ -211,7 +211,7 @@ def command_missing(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "not-executable",
-    "permission denied|cannot execute",
+    "permission denied|cannot execute|eacces",
     r"(?:exec(?:ve)?|/bin/\w*sh|entrypoint|spawn|unable to start container process|cannot execute)[^\n]*?['\"]?(?P<path>(?:/|\./)?[\w./-]+)['\"]?:? [^\n]*(?:permission denied|EACCES)|sh: (?:line )?\d+: (?P<path2>\S+): Permission denied|spawn (?P<path3>\S+) EACCES",
     source="execve EACCES; shells' exit 126",
 )
@@ -267,7 +267,7 @@ def signals(scene: Scene) -> Iterable[Hypothesis]:
 
 @line_rule(
     "native-abort",
-    "core dumped|segmentation fault|stack smashing|double free|free(): invalid|malloc(): |corrupted|terminate called|addresssanitizer|assertion `|bus error|illegal instruction|runtime error:",
+    "core dumped|segmentation fault|stack smashing|double free|free(): invalid|malloc(): |corrupted|terminate called|addresssanitizer|assertion `|bus error|illegal instruction|runtime error:|assertion",
     r"Segmentation fault|stack smashing detected|double free|free\(\): invalid|malloc\(\): |corrupted (?:size|double)|terminate called after throwing an instance of '(?P<type>[^']+)'|AddressSanitizer: (?P<asan>[\w-]+)|(?P<where>[\w./-]+:\d+): .*Assertion [`'](?P<assertion>.+)' failed|Bus error|Illegal instruction|core dumped",
     source="glibc's and libstdc++'s abort messages, sanitizers",
 )
@@ -314,7 +314,7 @@ _PYTEST_PLUGINS = (
 
 @line_rule(
     "bad-option",
-    "missing option|missing argument|missing required|arguments are required|arguments were not provided|required flag|required option|missing parameter|unrecognized|unknown option|unknown flag|unknown argument|unknown command|invalid option|illegal option|no such option|flag provided but not defined|bad option|unexpected argument|no such command|unexpected option|unknown shorthand",
+    "missing option|missing argument|missing required|arguments are required|arguments were not provided|required flag|required option|missing parameter|unrecognized|unknown option|unknown flag|unknown argument|unknown command|invalid option|illegal option|no such option|flag provided but not defined|bad option|unexpected argument|no such command|unexpected option|unknown shorthand|unrecognised command line|unrecognised command-line|unrecognised option|unrecognised argumentss|arguments is required",
     r"(?P<need>[Mm]issing (?:required )?(?:option|argument|parameter|flag)s?\b|arguments? (?:are|is) required: ?|required arguments were not provided|required (?:flag|option)(?:\(s\))?[^\n]{0,40} not (?:set|specified|provided))|unrecogni[sz]ed (?:option|arguments?|command[- ]line)s?:?|unknown (?:option|flag|argument|command|shorthand)|invalid option|illegal option|no such (?:option|command)|flag provided but not defined|unexpected (?:argument|option)|Unrecognized (?:VM )?option",
     source="getopt, argparse, click, cobra, clap, JVM",
 )

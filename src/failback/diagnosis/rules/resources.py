@@ -21,7 +21,7 @@ _LIMIT = FailureType.INVALID_CONFIGURATION
 ROWS = (
     row(
         "template-missing",
-        "template|view|manifest|asset|class path resource|partial",
+        "template|view|manifest|asset|class path resource|partial|layout|pattern matches no files|was not found and is not optional",
         r"TemplateNotFound: (?P<a>[^\s,]+)|TemplateDoesNotExist(?: at [^\n]*)?:? ?(?P<b>[\w./-]+\.\w+)|Failed to lookup view \"(?P<c>[^\"]+)\"|Unable to find template \"(?P<d>[^\"]+)\"|Error resolving template \[(?P<e>[^\]]+)\]|pattern matches no files: [`\"](?P<f>[^`\"]+)|html/template: \"(?P<g>[^\"]+)\" is undefined|(?:ActionView::)?MissingTemplate[^\n]*?(?P<h>[\w./]+)?|Missing (?:template|partial) (?P<i>[\w./-]+)|View \[(?P<j>[^\]]+)\] not found|Missing staticfiles manifest entry for '(?P<k>[^']+)'|Unable to locate file in Vite manifest: (?P<l>[^\s.]+\S*)|Vite manifest not found at: (?P<m>\S+)|(?:can't|cannot) find (?P<n>\S+) in \S*manifest\.json|asset \"(?P<o>[^\"]+)\" is not present in the asset pipeline|class path resource \[(?P<p>[^\]]+)\] cannot be (?:opened|resolved)[^\n]*|(?:View|Template|Layout|Partial) ['\"](?P<q>[^'\"]+)['\"] (?:was )?(?:not found|does not exist|could not be found|is missing)|configuration file '(?P<r>[^']+)' was not found and is not optional",
         FailureType.MISSING_FILE,
         "The file {a}{b}{c}{d}{e}{f}{g}{h}{i}{j}{k}{l}{m}{n}{o}{p}{q}{r} (template, asset or resource) is missing from the release: not found",
@@ -46,7 +46,7 @@ ROWS = (
     ),
     row(
         "browser-missing",
-        "could not find chrome|could not find chromium|executable doesn't exist|cannot find chrome|chromedriver|geckodriver|failed to launch the browser",
+        "could not find chrome|could not find chromium|executable doesn't exist|cannot find chrome|chromedriver|geckodriver|failed to launch the browser|unable to find firefox|cannot find firefox",
         r"Could not find (?P<a>Chrom\w+)(?: \(ver\. [^)]*\))?|Executable doesn't exist at (?P<b>\S+)|(?:cannot find|unable to find) (?P<c>Chrom\w+|Firefox|geckodriver|chromedriver)[^\n]*|Failed to launch the browser process[^\n]*",
         _DEPENDENCY,
         "The browser {a}{b}{c} that the program starts is not installed",
@@ -58,7 +58,7 @@ ROWS = (
     ),
     row(
         "native-module-platform",
-        "for another platform|could not load the|cannot find module @rollup|native binding|cannot find native|unsupported platform|ebadplatform|was built for|incompatible architecture|wrong architecture|mach-o",
+        "for another platform|could not load the|cannot find module @rollup|native binding|cannot find native|unsupported platform|ebadplatform|was built for|incompatible architecture|wrong architecture|mach-o|cannot find module \"@|cannot find module '@",
         r"installed (?P<a>[\w@/.-]+) for another platform|EBADPLATFORM(?:[^\n]*\n[^\n]*Unsupported platform for (?P<bad>\S+): (?P<bad2>[^\n]*))?|Unsupported platform for (?P<c>\S+): (?P<c2>[^\n]*)|(?:mach-o|incompatible architecture|wrong architecture)[^\n]*|[Cc]annot find (?:module )?['\"]?(?P<e>@[\w.-]+/[\w.-]*(?:linux|darwin|win32|musl|gnu)[\w.-]*)",
         FailureType.PLATFORM_MISMATCH,
         "A native module was installed for another platform (operating system or CPU, darwin or linux, musl or glibc): {a}{c}{e}{bad} {c2}{bad2}",
@@ -83,7 +83,7 @@ ROWS = (
     ),
     row(
         "supervised-command-missing",
-        "can't find command|spawnerr|unable to exec|no such program|failed at step exec|executable file not found|command not found:",
+        "can't find command|spawnerr|unable to exec|no such program|failed at step exec|executable file not found|command not found:|warning: unable to spawn|fatal: unable to spawn",
         r"(?:spawnerr: )?can't find command '(?P<a>[^']+)'|spawnerr: (?P<b>command at '[^']+' is not executable)|unable to exec (?P<c>\S+): [^\n]*|Failed at step EXEC spawning (?P<d>\S+): [^\n]*|s6-\w+: (?:fatal|warning): unable to (?:exec|spawn) (?P<e>\S+): [^\n]*",
         FailureType.BAD_COMMAND,
         "A program that the supervisor shall start is not found or not executable: {a}{b}{c}{d}{e} (cannot find the command)",
@@ -96,7 +96,7 @@ ROWS = (
     ),
     row(
         "process-limit",
-        "can't start new thread|unable to create native thread|unable to create new native thread|failed to create new os thread|resource temporarily unavailable|pthread_create|cannot fork|fork failed|fork: retry|eagain|thread creation failed",
+        "can't start new thread|unable to create native thread|unable to create new native thread|failed to create new os thread|resource temporarily unavailable|pthread_create|cannot fork|fork failed|fork: retry|eagain|thread creation failed|os error 11)",
         r"can't start new thread|unable to create (?:new )?native thread[^\n]*|failed to create new OS thread[^\n]*|fork: (?:retry: )?Resource temporarily unavailable|(?:cannot|can't) fork[^\n]*|pthread_create (?:failed|error)[^\n]*|(?:fork|clone|spawn)\w*[^\n]{0,60}(?:EAGAIN|Resource temporarily unavailable)|os error 11\)",
         _LIMIT,
         "The limit of processes and threads (pids, ulimit -u) is reached: no new thread or process can be created",
@@ -108,7 +108,7 @@ ROWS = (
     ),
     row(
         "kernel-setting",
-        "vm.max_map_count|max file descriptors|max virtual memory areas|transparent huge|fs.inotify|inotify|somaxconn|bootstrap check",
+        "vm.max_map_count|max file descriptors|max virtual memory areas|transparent huge|fs.inotify|inotify|somaxconn|bootstrap check|fsnotify|system limit for number of file watchers reached",
         r"max virtual memory areas vm\.max_map_count \[(?P<a>\d+)\] is too low, increase to at least \[(?P<b>\d+)\]|max file descriptors \[(?P<c>\d+)\] for \w+ process is too low, increase to at least \[(?P<d>\d+)\]|inotify (?:instance|watch)\w*[^\n]*(?:limit|too many|exceeded)[^\n]*|(?:System limit for number of file watchers reached|user limit (?:on|of) (?:the total number of )?inotify)[^\n]*|fsnotify[^\n]*too many open files|failed to create fsnotify watcher[^\n]*",
         _LIMIT,
         "A limit of the machine's kernel is too low: {a}{c} instead of {b}{d} (inotify watches, vm.max_map_count or open files)",
@@ -133,7 +133,7 @@ ROWS = (
     ),
     row(
         "read-only-server",
-        "readonly you can't write|read only replica|read-only transaction|--read-only option|super-read-only|not master|notwritableprimary|not primary|hot standby|read_only",
+        "readonly you can't write|read only replica|read-only transaction|--read-only option|super-read-only|not master|notwritableprimary|not primary|hot standby|read_only|--transaction-read-only option so it cannot execute|node is not in primary|notprimary",
         r"READONLY You can't write against a read only (?:replica|slave)|cannot execute \w+ in a read-only transaction|(?:--read-only|--super-read-only|--transaction-read-only) option so it cannot execute|NotWritablePrimary|not master|NotPrimary\w*|node is not (?:in )?primary[^\n]*",
         FailureType.INVALID_CONFIGURATION,
         "The service writes to a replica (read only) of the database: it is connected to the wrong host (not the primary, master)",
@@ -145,7 +145,7 @@ ROWS = (
     ),
     row(
         "data-directory-permissions",
-        "invalid permissions|has wrong ownership|has group or world access|unprotected private key|bad permissions|permissions are too open|must be owned by|should not be readable|wrong owner",
+        "invalid permissions|has wrong ownership|has group or world access|unprotected private key|bad permissions|permissions are too open|must be owned by|should not be readable|wrong owner|bad owner or permissions for|bad owner or permissions on|should not be accessible",
         r"(?:data )?directory \"?(?P<a>[^\"\s]+)\"? has (?:invalid permissions|wrong ownership)|private key file \"?(?P<b>[^\"\s]+)\"? has group or world access|Permissions \d+ for '(?P<c>[^']+)' are too open|(?P<d>/\S+) (?:must be owned by|should not be (?:readable|accessible))[^\n]*|[Bb]ad (?:owner or )?permissions (?:on|for) (?P<e>\S+)",
         FailureType.FILESYSTEM_PERMISSION,
         "{a}{b}{c}{d}{e} has the wrong owner or permissions (invalid permissions)",

@@ -10,7 +10,7 @@ _INVALID = FailureType.INVALID_CONFIGURATION
 ROWS = (
     row(
         "postgres-configuration",
-        'configuration parameter|invalid value for parameter|outside the valid range|configuration file "|pg_hba.conf',
+        'configuration parameter|invalid value for parameter|outside the valid range|configuration file "|pg_hba.conf|syntax error in file',
         r"unrecognized configuration parameter \"(?P<a>[^\"]+)\"(?: in file \"(?P<f>[^\"]+)\" line (?P<n>\d+))?|(?:invalid value for )?parameter \"(?P<b>[^\"]+)\"(?:: \"(?P<v>[^\"]*)\"| (?:requires|cannot be)[^\n]*)|(?P<c>\S+) is outside the valid range for parameter \"(?P<d>[^\"]+)\"|syntax error in file \"(?P<g>[^\"]+)\" line (?P<m>\d+)[^\n]*|could not load \S*pg_hba\.conf|configuration file \"(?P<h>[^\"]+)\" contains errors",
         _INVALID,
         "PostgreSQL does not accept its configuration {f}{g}{h} {n}{m}: the parameter {a}{b}{d} is unrecognized or has an invalid value {v}{c}",
@@ -35,7 +35,7 @@ ROWS = (
     ),
     row(
         "mysql-configuration",
-        "unknown variable|unknown option|found option without preceding group|[error]",
+        "unknown variable|unknown option|found option without preceding group|[error]|error while setting value",
         r"unknown variable '(?P<a>[^']+)'|unknown option '(?P<b>[^']+)'|Found option without preceding group in config file:? ?(?P<f>\S+)(?: at line:? ?(?P<n>\d+))?|Error while setting value '(?P<v>[^']*)' to '(?P<c>[^']+)'",
         _INVALID,
         "MySQL or MariaDB does not accept its configuration: {a}{b}{c} {v} {f} {n} (unknown or invalid)",
@@ -48,7 +48,7 @@ ROWS = (
     ),
     row(
         "mongod-configuration",
-        "unrecognized option|error parsing|ini config|yaml config|badvalue",
+        "unrecognized option|error parsing|ini config|yaml config|badvalue|error reading config",
         r"Unrecognized option: (?P<a>\S+)|Error (?:parsing|reading) (?:YAML|INI|config) (?:config )?(?:file|string)[^\n]*|BadValue: (?P<b>[^\n]+)",
         _INVALID,
         "The server does not accept its configuration: {a}{b} (unrecognized option or error in the file)",
@@ -62,7 +62,7 @@ ROWS = (
     ),
     row(
         "proxy-configuration",
-        "adapting config|caddyfile|traefik|envoy|error initializing configuration|protobuf message|parsing yaml file|error loading config|unmarshal errors|couldn't load configuration|error parsing config|failed to load config|failed to parse config|invalid config|loading config",
+        "adapting config|caddyfile|traefik|envoy|error initializing configuration|protobuf message|parsing yaml file|error loading config|unmarshal errors|couldn't load configuration|error parsing config|failed to load config|failed to parse config|invalid config|loading config|unrecognized directive",
         r"(?P<file>\b[\w./-]*Caddyfile):(?P<n>\d+)[^\n]*(?:unrecognized|unknown|unexpected|wrong argument|invalid)[^\n]*|unrecognized directive: (?P<a>\S+)|command traefik error: (?P<b>[^\n]+)|error initializing configuration '(?P<f2>[^']+)': (?P<c>[^\n]+)|Protobuf message \(type \S+ reason \S+:? ?(?P<d>[^\n]+)|parsing YAML file (?P<f3>\S+): (?P<e>[^\n]+)|(?:[Ee]rror|[Ff]ailed to|[Cc]ould ?n[o']t|[Uu]nable to) (?:load(?:ing)?|pars(?:e|ing)|read(?:ing)?|open(?:ing)?) (?:the )?(?:config(?:uration)?)(?: file)?:? ?\(?[\"']?(?P<f4>[\w./-]+\.\w+)?[^\n]*",
         _INVALID,
         "The server does not accept its configuration file {file}{f2}{f3}{f4} {n}: {a}{b}{c}{d}{e}",
@@ -89,7 +89,7 @@ ROWS = (
     ),
     row(
         "upstream-refused",
-        "while connecting to upstream|upstream timed out|no live upstreams|connect error|bad gateway|upstream connect|proxy error|backend",
+        "while connecting to upstream|upstream timed out|no live upstreams|connect error|bad gateway|upstream connect|proxy error|backend|http: attempt to connect to|is down, reason",
         r"connect\(\) failed \(\d+: (?P<why>[^)]+)\) while connecting to upstream[^\n]*upstream: \"(?P<up>[^\"]+)\"|upstream timed out[^\n]*upstream: \"(?P<up2>[^\"]+)\"|no live upstreams while connecting to upstream[^\n]*upstream: \"(?P<up3>[^\"]+)\"|(?:http: )?proxy error: dial tcp (?P<up4>\S+?): (?P<why4>[^\n]+)|upstream connect error or disconnect/reset before headers[^\n]*|HTTP: attempt to connect to (?P<up5>\S+)[^\n]*failed|dialing? (?:backend|upstream)[^\n]*|Server (?P<ha>\S+/\S+) is DOWN, reason: (?P<hawhy>[^,]+)",
         FailureType.DEPENDENCY_UNREACHABLE,
         "The proxy cannot reach the application behind it (upstream {up}{up2}{up3}{up4}{up5}{ha}): {why}{why4}{hawhy} (connection refused or timed out), so users get 502 or 504",

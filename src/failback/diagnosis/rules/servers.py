@@ -62,7 +62,7 @@ def nginx(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "apache-config",
-    "ah00526|ah00534|perhaps misspelled|ah00112|ah00489|syntax error on line",
+    "ah00526|ah00534|perhaps misspelled|ah00112|ah00489|syntax error on line|invalid command '",
     r"Syntax error on line (?P<line>\d+) of (?P<file>\S+?):|Invalid command '(?P<cmd>[^']+)'|AH00534: .*",
     source="Apache httpd's AH messages",
 )
@@ -116,7 +116,7 @@ def haproxy(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "app-not-found-in-module",
-    "failed to find attribute|error loading asgi app|failed to parse|failed to find application object|could not import|no module named|import string|couldn't find a",
+    "failed to find attribute|error loading asgi app|failed to parse|failed to find application object|could not import|no module named|import string|couldn't find a|not found in module",
     r"Failed to find attribute '(?P<attr>\w+)' in '(?P<mod>[\w.]+)'|Attribute \"(?P<attr2>\w+)\" not found in module \"(?P<mod2>[\w.]+)\"|Could not import module \"(?P<mod3>[\w.]+)\"|Failed to find application object '(?P<attr4>\w+)' in '(?P<mod4>[\w.]+)'|Import string \"(?P<str>[^\"]+)\" must be in format|Failed to parse '(?P<str2>[^']+)' as an attribute name",
     source="gunicorn, uvicorn, hypercorn, flask run",
 )
@@ -223,7 +223,7 @@ def host_not_allowed(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "framework-configuration",
-    "improperlyconfigured|systemcheckerror|configurationerror|invalid configuration|bad configuration|invalidconfiguration|configuration error|configuration property|failed to bind properties|secret_key|missing `secret_key_base`",
+    "improperlyconfigured|systemcheckerror|configurationerror|invalid configuration|bad configuration|invalidconfiguration|configuration error|configuration property|failed to bind properties|secret_key|missing `secret_key_base`|configerror",
     r"ImproperlyConfigured: (?P<django>.+)|SystemCheckError|(?:Configuration|Config)Error: (?P<conf>.+)|Failed to bind properties under '(?P<spring>[^']+)'|[Ii]nvalid configuration:? (?P<inv>.+)|Missing `(?P<rails>secret_key_base)`",
     source="Django, Spring, Rails",
 )

@@ -156,7 +156,7 @@ _SYNTAX = (
 
 @line_rule(
     "configuration-syntax",
-    "syntaxerror|jsondecodeerror|jsonparse|jsonreader|jsonexception|jsonsyntax|parsererror|parseerror|yaml|scannererror|composererror|constructorerror|psych|toml|parsingerror|missingsection|duplicateoption|interpolation|saxparse|xmlsyntax|in json|valid json|invalid json|error parsing|invalid character|end of json|at line|cannot parse|can't parse|failed to parse|failed to decode|could not parse|unmarshal|mapping values|did not find expected|while parsing|while scanning|cannot start|malformed|expected property name|parse config",
+    "syntaxerror|jsondecodeerror|jsonparse|jsonreader|jsonexception|jsonsyntax|parsererror|parseerror|yaml|scannererror|composererror|constructorerror|psych|toml|parsingerror|missingsection|duplicateoption|interpolation|saxparse|xmlsyntax|in json|valid json|invalid json|error parsing|invalid character|end of json|at line|cannot parse|can't parse|failed to parse|failed to decode|could not parse|unmarshal|mapping values|did not find expected|while parsing|while scanning|cannot start|malformed|expected property name|parse config|duplicatekeyerror|could not decode|cannot decode",
     _SYNTAX,
     source="the JSON, YAML, TOML, INI and XML parsers of the languages",
 )

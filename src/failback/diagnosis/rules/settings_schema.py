@@ -144,7 +144,7 @@ def listed(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "zod",
-    'zoderror|"invalid_type"|"path": [',
+    'zoderror|"invalid_type"|"path": [|"code": "',
     r"ZodError: ?\[?|\"code\": \"(?:invalid_type|invalid_enum_value|too_small|too_big|invalid_string|invalid_format|invalid_value|custom|unrecognized_keys)\"",
     source="zod's list of issues",
     most=1,

@@ -22,7 +22,7 @@ ROWS = (
     ),
     row(
         "subcommand-not-installed",
-        "is not a git command|is not a docker command|unknown command: docker|for the toolchain|no such command: `|could not determine executable|unknown command \"",
+        'is not a git command|is not a docker command|unknown command: docker|for the toolchain|no such command: `|could not determine executable|unknown command "|podman',
         r"(?P<h>git|docker|podman): '(?P<a>[\w-]+)' is not a (?:git|docker|podman) command|unknown command: (?P<h2>docker|podman) (?P<b>[\w-]+)|'(?P<c>cargo-[\w-]+|rustfmt|clippy-driver)' is not installed for the toolchain|no such command: `(?P<d>nextest|llvm-cov|audit|deny|tarpaulin|watch|make|chef|clippy|fmt|hack|udeps|outdated|leptos|tauri)`|could not determine executable to run|unknown command \"(?P<e>secrets|diff|s3|unittest|ctx|ns|kustomize|push)\" for \"(?P<h3>helm|kubectl)\"",
         FailureType.MISSING_DEPENDENCY,
         "The extension {a}{b}{c}{d}{e} of {h}{h2}{h3} is not installed (no such subcommand)",
@@ -34,7 +34,7 @@ ROWS = (
     ),
     row(
         "archive-broken",
-        "unexpected end of file|not in gzip format|unexpected eof in archive|does not look like a tar|end-of-central-directory|badzipfile|zipexception|not a zip file|file format not recognized|file is not in|unexpected end of archive|truncated|unexpected end of input|invalid or corrupt|unexpected end of zlib|corrupted",
+        "unexpected end of file|not in gzip format|unexpected eof in archive|does not look like a tar|end-of-central-directory|badzipfile|zipexception|not a zip file|file format not recognized|file is not in|unexpected end of archive|truncated|unexpected end of input|invalid or corrupt|unexpected end of zlib|corrupted|data integrity error|data is corrupt|skipping to next header|eoferror: compressed file ended before the end-of-stream marker|tarfile.readerror",
         r"(?:gzip|xz|bzip2|zstd|unzip|tar|gunzip|bsdtar): ?(?:(?P<a>[\w./-]+): ?)?(?:\(?stdin\)?: )?(?P<why>unexpected end of (?:file|input)|not in gzip format|Unexpected EOF in archive|This does not look like a tar archive|File format not recognized|(?:Compressed data|data) (?:is corrupt|integrity error)|Skipping to next header|Truncated input file)|End-of-central-directory signature not found|BadZipFile: (?P<b>[^\n]+)|ZipException: (?P<c>(?:zip END header not found|error in opening zip file|invalid [^\n]+|invalid CEN header[^\n]*)[^\n]*)|tarfile\.ReadError: (?P<d>[^\n]+)|EOFError: (?P<e>Compressed file ended before the end-of-stream marker[^\n]*)",
         FailureType.MISSING_FILE,
         "The archive {a} is broken: it is incomplete (unexpected end) or no archive of this kind: {why}{b}{c}{d}{e}",
@@ -72,7 +72,7 @@ ROWS = (
     ),
     row(
         "no-tests-ran",
-        "no tests ran|deselected in|no tests found|no test files found|no tests executed|no examples found|no tests were executed|no tests to run|collected 0 items|found no tests|0 examples",
+        "no tests ran|deselected in|no tests found|no test files found|no tests executed|no examples found|no tests were executed|no tests to run|collected 0 items|found no tests|0 examples|no tests matching pattern",
         r"(?P<a>\d+) deselected(?:, \d+ warnings?)? in [\d.]+s|no tests ran in|No tests found, exiting with code 1|No test files found|No tests executed!|No examples found|No tests were executed|No tests matching pattern|No tests found in|Error: No test files found",
         FailureType.TEST_FAILURE,
         "No tests ran: the runner collected none, or the selection leaves none ({a} deselected)",
@@ -86,7 +86,7 @@ ROWS = (
     ),
     row(
         "build-requirement-missing",
-        "unmet dependencies (checked|backend is not available|cannot import '",
+        "unmet dependencies (checked|backend is not available|cannot import '|is not available",
         r"Unmet dependencies \(checked against [^\n]*\n\s*(?P<a>[\w.-]+)|Backend '(?P<b>[^']+)' is not available|BackendUnavailable: Cannot import '(?P<c>[^']+)'",
         FailureType.DEPENDENCY_RESOLUTION,
         "The Python build needs {a}{b}{c}, which is not installed (no isolation)",
@@ -100,10 +100,10 @@ ROWS = (
     ),
     row(
         "lock-of-python-tools",
-        "pipfile.lock|lock file hash|doesn't match pyproject|pdm.lock|poetry.lock|lockfile",
-        r"Your Pipfile\.lock \([^)]*\) is out of date|(?P<b>Lock file hash doesn't match pyproject\.toml)|(?P<a>pdm\.lock|poetry\.lock|uv\.lock)[^\n]*(?:is not up to date|is out of date|out-of-date|doesn't match|not compatible)|Pipfile\.lock not found",
+        "pipfile.lock|lock file hash|doesn't match pyproject|pdm.lock|poetry.lock|lockfile|lock file",
+        r"Your Pipfile\.lock \([^)]*\) is out of date|(?P<b>Lock file hash doesn't match pyproject\.toml)|(?P<a>pdm\.lock|poetry\.lock|uv\.lock)[^\n]*(?:is not up to date|is out of date|out-of-date|doesn't match|not compatible)|Pipfile\.lock not found|[Ll]ock ?file (?P<c>does(?:n't| not) satisfy the (?:project )?requirements|is (?:out of date|outdated|not up.to.date)(?! with the latest changes in composer)|hash (?:does not|doesn't) match)[^\n]*",
         FailureType.DEPENDENCY_RESOLUTION,
-        "The lock file (Pipfile.lock or the like) {a} does not fit the project file: it is out of date {b}",
+        "The lock file (Pipfile.lock or the like) {a} does not fit the project file: it is out of date {b}{c}",
         "Make the lock file anew (pipenv lock, poetry lock, pdm lock, uv lock) and commit it",
         "Run pipenv lock (poetry lock, pdm lock, uv lock) after each change of Pipfile or pyproject.toml, and commit both files together",
         "pipenv lock && git add Pipfile Pipfile.lock",

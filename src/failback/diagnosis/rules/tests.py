@@ -197,7 +197,7 @@ def junit(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "rspec",
-    "rspec ./|failures:",
+    "rspec ./|failures:|rspec './",
     r"^rspec (?P<file>\./\S+?):(?P<line>\d+) # (?P<name>.+)|^rspec '?(?P<file2>\./\S+?)\[",
     source="RSpec's summary",
 )

@@ -8,7 +8,7 @@ from failback.model.diagnosis import FailureType
 ROWS = (
     row(
         "image-name-malformed",
-        "must be lowercase|invalid reference format|invalid repository name|could not parse reference",
+        "must be lowercase|invalid reference format|invalid repository name|could not parse reference|failed to parse image name|failed to parse stage name",
         r"(?:FROM|from|image:?|--from=) ?[\"']?(?P<a>[\w./:@${}-]+)[^\n]*\n[^\n]*(?:repository name must be lowercase|invalid reference format)|(?:invalid (?:reference format|repository name)|could not parse reference|failed to parse (?:stage|image) name):? ?[\"'(]?(?P<b>[\w./:@${}-]*)[^\n]*|(?:repository name must be lowercase)",
         FailureType.IMAGE_NOT_FOUND,
         "The image name {a}{b} is invalid (a reference must be lowercase; a variable in it may be empty)",
@@ -34,7 +34,7 @@ ROWS = (
     ),
     row(
         "package-manager-other",
-        "packagemanager|package manager|configured to use|corepack",
+        "packagemanager|package manager|configured to use|corepack|your project requires pnpm|your project requires yarn|your project requires bun|your project requires npm|err_pnpm_bad_pm_version",
         r"defines \"packageManager\": \"(?P<a>[\w@./+-]+)\"[^\n]*?(?:version of (?P<b>\w+ is [\w.]+))?(?:\.\s|\.?$)|This project is configured to use (?P<c>[\w@.]+)[^\n]*|ERR_PNPM_BAD_PM_VERSION[^\n]*|(?:Expected|expected) package manager:? (?P<d>\S+)[^\n]*|Your project requires (?P<e>(?:yarn|pnpm|npm|bun)[\w@. ]*)[^\n]*",
         FailureType.VERSION_INCOMPATIBILITY,
         "package.json wants another package manager or version (packageManager): {a}{c}{d}{e}, and {b} is what runs",
@@ -46,7 +46,7 @@ ROWS = (
     ),
     row(
         "formatter-cannot-parse",
-        "syntaxerror|cannot format|cannot parse|failed to parse|error occurred when checking code style|invalid-syntax",
+        "syntaxerror|cannot format|cannot parse|failed to parse|error occurred when checking code style|invalid-syntax|could not parse",
         r"^\[error\] (?P<a>[\w./@-]+\.\w+): (?P<a2>SyntaxError: [^\n]+)|^error: cannot format (?P<b>[\w./@-]+): (?P<b2>[^\n]+)|(?:[Ff]ailed to parse|[Cc]ould not parse|[Cc]annot parse) [`'\"]?(?P<c>[\w./@-]+\.\w+)[`'\"]?:?(?:\d+:\d+:)? ?(?P<c2>[^\n]*)",
         FailureType.QUALITY_VIOLATION,
         "{a}{b}{c} does not parse (syntax error), so the tool cannot check it: {a2}{b2}{c2}",
@@ -59,7 +59,7 @@ ROWS = (
     ),
     row(
         "package-split-off",
-        "separate project|separate package|own package|split out|split into|has been extracted|moved to the|has moved to|now in the|install the extra|optional dependency|extra is not installed|to use this feature",
+        "separate project|separate package|own package|split out|split into|has been extracted|moved to the|has moved to|now in the|install the extra|optional dependency|extra is not installed|to use this feature|own distribution|standalone package|standalone library|own gem|separate gem|standalone project|own project|separate library",
         r"(?P<a>[\w.]+)(?: module| package)? (?:is|was|has been)(?: now)? (?:a |in a |moved to a |split (?:out )?into a |extracted (?:in)?to a )?(?:separate|own|standalone) (?:project|package|distribution|library|gem):? ?[\"'`]?(?P<b>[\w.@/-]*)|(?P<c>[\w.]+) (?:was|has been) (?:split|extracted|moved) (?:out )?(?:in)?to (?:the )?[\"'`]?(?P<d>[\w.@/-]+)[\"'`]? (?:project|package|distribution|library|gem)",
         FailureType.MISSING_DEPENDENCY,
         "{a}{c} is now a package of its own that is not installed: {b}{d}",
@@ -89,7 +89,7 @@ ROWS = (
     ),
     row(
         "credential-absent",
-        "must be a string|no password supplied|must have a value|secret option required|received undefined|apikey|api key|credentials|secret is required|password is required|client password",
+        "must be a string|no password supplied|must have a value|secret option required|received undefined|apikey|api key|credentials|secret is required|password is required|client password|must be of type string|option is required|parameter is required",
         r"client (?P<a>password) must be a (?:non-empty )?string|(?P<b>no password supplied)|(?P<c>secretOrPrivateKey) must have a value|(?P<d>secret) option required for sessions|[Nn]either (?P<e>api[_ ]?[Kk]ey) nor [^\n]* provided|The (?P<f>\w*(?:password|secret|token|api[_ ]?key)\w*) (?:client option |option |parameter )?(?:must be set|is required|was not provided|must be provided)|(?P<g>[Mm]issing credentials) in config|[Uu]nable to locate (?P<h>credentials)|(?:secret|password|token|key)\b[^\n]{0,60}\b(?:must be (?:a |of type )?string|[Rr]eceived undefined)",
         FailureType.MISSING_CONFIGURATION,
         "A secret that the client needs is not set (missing, undefined or empty): {a}{b}{c}{d}{e}{f}{g}{h}",

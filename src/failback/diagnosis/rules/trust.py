@@ -20,7 +20,7 @@ _AUTH = (
 
 @line_rule(
     "credentials-refused",
-    'authentication|access denied for user|noauth|wrongpass|already authenticated|invalid password|access_refused|login refused|login failed|no pg_hba|role "|password supplied|sasl|bad auth|not authorized on|requires auth|ora-01017|unauthorized|invalid credentials|api key|invalid_client|signaturedoesnotmatch|invalidaccesskeyid|security token|expiredtoken|locate credentials|535|530 |status 401|status code 401',
+    'authentication|access denied for user|noauth|wrongpass|already authenticated|invalid password|access_refused|login refused|login failed|no pg_hba|role "|password supplied|sasl|bad auth|not authorized on|requires auth|ora-01017|unauthorized|invalid credentials|api key|invalid_client|signaturedoesnotmatch|invalidaccesskeyid|security token|expiredtoken|locate credentials|535|530 |status 401|status code 401|invalid username-password pair|401 client error|invalidapikey',
     _AUTH,
     source="PostgreSQL 28P01/28000, MySQL 1045, Redis NOAUTH/WRONGPASS, AMQP 403 ACCESS_REFUSED, MongoDB 18, SQL Server 18456, HTTP 401",
 )
@@ -99,7 +99,7 @@ _TLS = (
 
 @line_rule(
     "tls",
-    "certificate|cert_|_cert|x509|altname|pkix|certpath|key values mismatch|pem_read|pem routines|pem lib|no start line|no_start_line|tls:|wrong version number|wrong_version|unsupported protocol|handshake|bad decrypt|unknown ca|privatekey|key_values|_alert|alert |no protocols|shared cipher|key_too_small|key too small|md too weak|protocol version|err_ssl|eproto",
+    "certificate|cert_|_cert|x509|altname|pkix|certpath|key values mismatch|pem_read|pem routines|pem lib|no start line|no_start_line|tls:|wrong version number|wrong_version|unsupported protocol|handshake|bad decrypt|unknown ca|privatekey|key_values|_alert|alert |no protocols|shared cipher|key_too_small|key too small|md too weak|protocol version|err_ssl|eproto|hostname/ip does not match|depth_zero_self_signed|no subject alternative|unable_to_verify_leaf|unable_to_get_issuer|remote error: tls|bad end line|notafter|hostname '",
     _TLS,
     source="OpenSSL's verify codes; Go crypto/x509; JSSE; Node's tls error codes",
 )

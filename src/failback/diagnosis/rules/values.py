@@ -11,7 +11,7 @@ _MISSING = FailureType.MISSING_CONFIGURATION
 ROWS = (
     row(
         "url-invalid",
-        "url|uri|scheme|connection string|jdbc|dsn|missing protocol|first path segment|dialect|keyword not supported|initialization string",
+        "url|uri|scheme|connection string|jdbc|dsn|missing protocol|first path segment|dialect|keyword not supported|initialization string|no suitable driver|invalid userinfo|in connection info string|missingschema",
         r"Could not parse SQLAlchemy URL from (?:given URL )?string '?(?P<a>[^'\n]*)|Can't load plugin: sqlalchemy\.dialects:(?P<dialect>[\w.]+)|Invalid URL:? ?(?:['\"](?P<b>[^'\"]*)['\"])?|ERR_INVALID_URL|parse \"?(?P<c>[^\"\n]*?)\"?: (?:first path segment in URL|missing protocol scheme|invalid (?:port|userinfo|character|control)|net/url)[^\n]*|unsupported protocol scheme \"?(?P<sch>[^\"\n]*)\"?|MissingSchema[^\n]*|Request URL is missing an? [^\n]*|MalformedURLException: (?P<d>[^\n]*)|URISyntaxException: (?P<e>[^\n]*)|claims to not accept jdbcUrl, ?(?P<f>\S+)|No suitable driver found for (?P<g>\S+)|'?url'? must start with \"jdbc\"|expected connection string to start with[^\n]*|Redis URL must specify[^\n]*|the URL must start with the protocol[^\n]*|bad URI ?\((?:is not URI\?|absolute but no path)\):? ?(?P<h>[^\n]*)|Invalid (?:connection ?string|DSN|database url|redis url|mongodb url|amqp url|broker url)[^\n]*|scheme must be either[^\n]*|(?:unknown|unsupported|invalid) (?:url |uri |URL |database |driver )?(?:scheme|dialect|driver):? ?[\"'`]?(?P<i>[\w+.-]*)|Expected string or URL object, got (?P<none>None)|invalid dsn: [^\n]*|missing \"=\" after \"(?P<pg>[^\"]*)\" in connection info string|Format of the initialization string does not conform[^\n]*|Keyword not supported: '(?P<kw>[^']+)'|InvalidUri[^\n]*|Unable to parse (?:URL|URI|connection string)[^\n]*",
         _INVALID,
         "An address (URL, connection string) in the configuration is invalid: {a}{dialect}{b}{c}{sch}{d}{e}{f}{g}{h}{i}{none}{pg}{kw}",
@@ -25,7 +25,7 @@ ROWS = (
     ),
     row(
         "port-invalid",
-        "port",
+        "port|lookup tcp/",
         r"ERR_SOCKET_BAD_PORT[^\n]*?(?:\((?P<a>[^)]*)\)|Received (?P<a2>[^\n]*))|port must be 0-65535|[\"'](?P<b>[^\"']*)[\"'] is not a valid port number|Port value out of range: ?(?P<c>-?\d+)|port out of range: ?(?P<d>-?\d+)|address (?P<e>\S+): invalid port|unknown port[^\n]*|invalid port (?:number|value|specified|in)?:? ?[\"']?(?P<f>[\w.:-]*)|lookup tcp/(?P<g>[^:\s]+)|(?:--?port|PORT)\W{1,4}(?P<h>[\w.-]+)['\"]? is not a valid (?:integer|port|number)|port (?P<i>\S+) (?:is )?(?:not valid|invalid|not in range|must be)|Invalid value for '?--port'?: '(?P<j>[^']*)'|ports? must be (?:within range|a valid|an? (?:integer|number)|between)[^\n]*|should be (?:a )?valid port[^\n]*",
         _INVALID,
         "The port in the configuration is not a valid number (range 0 to 65535): {a}{a2}{b}{c}{d}{e}{f}{g}{h}{i}{j}",
@@ -38,7 +38,7 @@ ROWS = (
     ),
     row(
         "java-options",
-        "invalid maximum heap|invalid initial heap|could not reserve|invalid thread stack|larger value than the maximum|conflicting collector|multiple garbage|unrecognized vm option|improperly specified vm option|too small maximum heap|invalid jar|agent library|unable to allocate|malformed",
+        "invalid maximum heap|invalid initial heap|could not reserve|invalid thread stack|larger value than the maximum|conflicting collector|multiple garbage|unrecognized vm option|improperly specified vm option|too small maximum heap|invalid jar|agent library|unable to allocate|malformed|error opening zip file or jar manifest missing",
         r"(?P<what>Invalid (?:maximum|initial) heap size: (?P<opt>\S+)|Invalid thread stack size: (?P<o2>\S+)|Initial heap size set to a larger value than the maximum heap size|Conflicting collector combinations[^\n]*|Multiple garbage collectors selected|Unrecognized VM option '(?P<o3>[^']+)'|Improperly specified VM option '(?P<o4>[^']+)'|Too small maximum heap|Could not find agent library (?P<o5>\S+)|Error opening zip file or JAR manifest missing[^\n]*)",
         _INVALID,
         "The Java virtual machine does not accept its options: {what} (invalid, wrong, malformed)",
@@ -50,7 +50,7 @@ ROWS = (
     ),
     row(
         "java-reserve",
-        "could not reserve enough space|there is insufficient memory for the java runtime|native memory allocation|cannot allocate memory (errno=12)|unable to allocate a bitmap",
+        "could not reserve enough space|there is insufficient memory for the java runtime|native memory allocation|cannot allocate memory (errno=12)|unable to allocate a bitmap|insufficient memory for the java runtime environment",
         r"Could not reserve enough space for (?P<size>\S+)? ?(?:object heap)?|insufficient memory for the Java Runtime Environment|Native memory allocation \(\w+\) failed to (?:map|allocate) (?P<bytes>\d+) bytes",
         FailureType.MEMORY_LIMIT,
         "The JVM cannot allocate its heap: not enough memory (could not reserve enough space, insufficient) {size}{bytes}",
@@ -62,7 +62,7 @@ ROWS = (
     ),
     row(
         "section-missing",
-        "no section|no option|nosection|nooption",
+        "no section|no option|nosection|nooption|no setting|no key",
         r"NoSectionError: No section: '(?P<sec>[^']+)'|NoOptionError: No option '(?P<opt>[^']+)' in section: '(?P<in>[^']+)'|no (?:section|key|option|setting) (?:named |called )?['\"`](?P<x>[^'\"`]+)['\"`] (?:in|found|is)[^\n]*",
         _MISSING,
         "The configuration file has no section or key {sec}{opt}{x} {in} (it is missing)",
@@ -74,7 +74,7 @@ ROWS = (
     ),
     row(
         "connection-value-missing",
-        "connectionstring|connection string|encryption key|secret_key_base|master key|application key|app_key|app key|sqlalchemy_database_uri",
+        "connectionstring|connection string|encryption key|secret_key_base|master key|application key|app_key|app key|sqlalchemy_database_uri|the secret_key setting must not be empty",
         r"ConnectionString property has not been initialized|[Cc]onnection ?string (?:['\"](?P<name>[^'\"]+)['\"] )?(?:is (?:missing|not (?:set|found|configured)|null or empty)|not found|was not found)|Value cannot be null\. \(Parameter '(?P<param>connection\w*)'\)|No application encryption key has been specified|(?P<rails>secret_key_base)[^\n]*(?:missing|blank|must be|for)|Missing encryption key to decrypt file with[^\n]*|Either 'SQLALCHEMY_DATABASE_URI' or 'SQLALCHEMY_BINDS' must be set|The SECRET_KEY setting must not be empty",
         _MISSING,
         "A required setting is missing (connection string, APP_KEY, SECRET_KEY or the like): {name}{param}{rails}",
@@ -86,7 +86,7 @@ ROWS = (
     ),
     row(
         "key-wrong",
-        "invalidmessage|bad decrypt|invalidciphertext|fernet key must be|incorrect key length|invalid key length|unsupported cipher|the payload is invalid|could not be decrypted|key must be",
+        "invalidmessage|bad decrypt|invalidciphertext|fernet key must be|incorrect key length|invalid key length|unsupported cipher|the payload is invalid|could not be decrypted|key must be|key should be|err_ossl_bad_decrypt|incorrect key size|the mac is invalid|invalid key size",
         r"(?:ActiveSupport::MessageEncryptor::)?InvalidMessage\b|Fernet key must be [^\n]*|(?:incorrect|invalid) key (?:length|size)[^\n]*|Unsupported cipher or incorrect key length[^\n]*|ERR_OSSL_BAD_DECRYPT|bad decrypt|key (?:must be|should be) (?:\d+|exactly|at least)[^\n]{0,80}|The MAC is invalid",
         _INVALID,
         "A secret key in the configuration has the wrong value or length (invalid key)",
@@ -98,7 +98,7 @@ ROWS = (
     ),
     row(
         "name-of-value-unknown",
-        "unknown level|unknown time zone|no time zone found|unsupported locale|unknown encoding|invalid log level|unknown log level|invalid level|unrecognized level|not a valid log|zoneinfonotfound|unknown locale|invalid timezone|invalid time zone|lookuperror",
+        "unknown level|unknown time zone|no time zone found|unsupported locale|unknown encoding|invalid log level|unknown log level|invalid level|unrecognized level|not a valid log|zoneinfonotfound|unknown locale|invalid timezone|invalid time zone|lookuperror|unrecognized log level",
         r"(?:Unknown|Invalid|Unrecognized|unrecognized) (?:log ?)?level:? ?[\"'`]?(?P<lvl>[\w-]*)|[Uu]nknown (?:or invalid )?time ?zone:? ?[\"'`]?(?P<tz>[\w/+-]*)|No time zone found with key (?P<tz2>[\w/+-]+)|[Ii]nvalid time ?zone[^\n]*|unsupported locale setting|unknown encoding: (?P<enc>\S+)|not a valid log ?level[^\n]*",
         _INVALID,
         "A setting has a value that is not known: {lvl}{tz}{tz2}{enc} (log level, time zone, locale or encoding)",
@@ -110,7 +110,7 @@ ROWS = (
     ),
     row(
         "field-unknown",
-        "unknown field|unknown variant|missing field|unexpected keyword|field not found|not found in type|additional propert|unknown key|unknown property|unknown setting|unrecognized field|unrecognizedproperty|unexpected property|unknown directive|unrecognized directive|no such field|not expected here|unsupported argument|is not allowed|cannot find field",
+        "unknown field|unknown variant|missing field|unexpected keyword|field not found|not found in type|additional propert|unknown key|unknown property|unknown setting|unrecognized field|unrecognizedproperty|unexpected property|unknown directive|unrecognized directive|no such field|not expected here|unsupported argument|is not allowed|cannot find field|unrecognized configuration|unexpected configuration|unknown configuration|unrecognized config |unexpected config |unknown config ",
         r"[Uu]nrecognized field \"(?P<first>[^\"]+)\"|unknown property '(?P<wp>[^']+)'|unknown field [`'\"]?(?P<a>[\w.-]+)[`'\"]?[^\n]*?(?:expected (?:one of )?(?P<want>[^\n]*))?|unknown variant [`'\"](?P<b>[^`'\"]+)[`'\"][^\n]*|missing field [`'\"](?P<c>[^`'\"]+)[`'\"]|field not found, node: (?P<d>\S+)|field (?P<e>\w+) not found in type (?P<e2>\S+)|[Aa]dditional propert(?:y|ies)(?: are not allowed \()? ?['\"]?(?P<f>[\w.-]+)['\"]?[^\n]*(?:not allowed|unexpected)|[Uu]n(?:known|recognized|expected) (?:configuration |config )?(?:key|property|setting|directive|field)s?\b:? ?[\"'`]?(?P<g>[\w.-]+)[^\n]*|no such field: '(?P<h>[^']+)'|Cannot find field: (?P<i>\w+)|UnrecognizedPropertyException[^\n]*?\"(?P<j>[^\"]+)\"|\"(?P<k>[\w.]+)\" is not allowed",
         _INVALID,
         "The configuration has a key that is unknown, or lacks one: {first}{wp}{a}{b}{c}{d}{e}{f}{g}{h}{i}{j}{k} {want}",
@@ -124,7 +124,7 @@ ROWS = (
     ),
     row(
         "schema-of-settings",
-        "must be a number|must be one of|is required|must be a valid|should be|failed to convert|failed to bind|invalid environment variable|config validation|envalid|convict|zoderror|invalid_type|invalid_enum|is not a valid|must be of type",
+        "must be a number|must be one of|is required|must be a valid|should be|failed to convert|failed to bind|invalid environment variable|config validation|envalid|convict|zoderror|invalid_type|invalid_enum|is not a valid|must be of type|validation error",
         r"(?:Config(?:uration)? validation error|Invalid environment variables?|Environment validation (?:error|failed)|ValidationError|Invalid (?:config|settings|env)\w*):? [^\n]*?[\"'`]?(?P<a>[A-Z][A-Z0-9_]{2,})[\"'`]?[^\n]*(?P<req>is required|is missing|Required)|(?:Config(?:uration)? validation error|Invalid environment variables?|ValidationError|Invalid (?:config|settings|env)\w*):? [^\n]*?[\"'`]?(?P<b>[A-Z][A-Z0-9_]{2,}|[a-z]+(?:\.[a-z]\w+)+)[\"'`]?:? (?:must be|should be|is not|has to be|Expected)[^\n]*|[\"'`](?P<c>[A-Z][A-Z0-9_]{2,})[\"'`] must be (?:a|an|one of|of type|greater|less|in)[^\n]*|Reason: failed to convert (?P<d>[^\n]*)",
         _INVALID,
         "A setting has an invalid value: {a}{b}{c}{d}",
@@ -137,7 +137,7 @@ ROWS = (
     ),
     row(
         "tool-configuration-missing",
-        "couldn't find an eslint|couldn't find a configuration|could not find a configuration|no configuration file found|couldn't find the config|no eslint configuration|could not find config",
+        "couldn't find an eslint|couldn't find a configuration|could not find a configuration|no configuration file found|couldn't find the config|no eslint configuration|could not find config|could not find the config|couldn't find an configuration file",
         r"(?:ESLint )?couldn't find an? (?P<a>eslint\.config\S*|configuration file)[^\n]*|(?:[Cc]ould not|[Cc]ouldn't) find (?:a |the )?config(?:uration)?(?: file)?[^\n]*|No (?:ESLint )?configuration (?:file )?(?:was )?found[^\n]*",
         _INVALID,
         "The tool finds no configuration file {a} (missing, or its format is no longer read, as .eslintrc by ESLint v9, which wants a flat eslint.config.js)",
@@ -149,7 +149,7 @@ ROWS = (
     ),
     row(
         "private-key-format",
-        "decoder routines|formatted string|could not parse|asymmetric key|could not deserialize key|unable to load pem|invalid keyformat|no key found|pem routines",
+        "decoder routines|formatted string|could not parse|asymmetric key|could not deserialize key|unable to load pem|invalid keyformat|no key found|pem routines|failed to decode private key|failed to parse private key|1e08010c",
         r"DECODER routines::unsupported|1E08010C|\"(?:pkcs8|spki|x509)\" must be [^\n]*formatted string|Could not parse (?:the )?(?:provided )?(?:public |private )?key[^\n]*|must be an asymmetric key[^\n]*|Could not deserialize key data[^\n]*|Unable to load PEM file[^\n]*|InvalidKeyFormat[^\n]*|failed to (?:parse|decode) (?:PEM|private key)[^\n]*",
         _INVALID,
         "A private key in the configuration cannot be read (JWT_PRIVATE_KEY or the like): its PEM format is broken, usually the line breaks",
@@ -174,7 +174,7 @@ ROWS = (
     ),
     row(
         "value-refused",
-        "must be|should be|has to be|needs to be|invalid value|illegal value|no enum constant|bad key|wrong number of fields|configuration error|config error|class uri|unknown |unsupported |invalid |unrecognized |invalid value|is not one of|not supported",
+        "must be|should be|has to be|needs to be|invalid value|illegal value|no enum constant|bad key|wrong number of fields|configuration error|config error|class uri|unknown |unsupported |invalid |unrecognized |invalid value|is not one of|not supported|has an illegal|has an wrong|has a wrong",
         r"\b(?P<a>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|[a-z]\w*(?:\.\w+)+)[\"'`]? (?:must be|should be|has to be|needs to be) (?:one of|an? |between|at least|at most|greater|less|positive|in |either|true or false)[^\n]*|\b(?P<b>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|[a-z]\w*(?:[._-]\w+)+)[\"'`]? has (?:an )?(?:invalid|unknown|unsupported|illegal|wrong) (?:value|format|type)[^\n]*|[Ii](?:nvalid|llegal) value:? [\"']?(?P<c>[^\"'\n]{1,60}?)[\"']? for (?:configuration |config |option |setting |property |key |environment variable |parameter |field )?[\"']?(?P<d>[\w.-]+)|[Ii]nvalid (?:configuration|config|value|setting|option)s? (?:for|of|in) (?:environment variable |option |setting |key )?[\"']?(?P<v>[\w.-]+)[^\n]*|No enum constant (?P<e>\S+)|[Bb]ad key [\"']?(?P<f>[\w.-]+)|[Ww]rong number of fields[^\n]*|(?:[Cc]onfiguration|[Cc]onfig) error(?: detected)?[^\n]*|class uri '(?P<g>[^']+)' invalid|(?:[Uu]nknown|[Uu]nsupported|[Ii]nvalid|[Uu]nrecognized) (?:log )?(?:format|mode|driver|backend|engine|provider|strategy|environment|profile|algorithm|codec|dialect|adapter|transport|scheme):? [\"'`]?(?P<h>[\w./-]+)",
         _INVALID,
         "A setting has a value that is refused (invalid): {a}{b}{c} {d}{v}{e}{f}{g}{h}",
@@ -203,7 +203,7 @@ ROWS = (
     ),
     row(
         "value-unparsable",
-        'duration|invalid syntax|value out of range|invalid boolean|not a valid|invalid integer|invalid number|invalid size|parsing "|not a number|invalid literal|invalid value|could not convert',
+        'duration|invalid syntax|value out of range|invalid boolean|not a valid|invalid integer|invalid number|invalid size|parsing "|not a number|invalid literal|invalid value|could not convert|could not parse|invalid percentage|invalid byte size|invalid memory|cannot unmarshal',
         r"(?:missing unit in|invalid|unknown unit in) duration:? ?\"?(?P<a>[^\"\n]*)\"?|(?:strconv\.\w+: )?parsing \"(?P<b>[^\"]*)\": (?:invalid syntax|value out of range)|[\"'](?P<c>[^\"']*)[\"'] is not a (?:valid )?(?:boolean|integer|number|duration|size|float)|invalid (?:boolean|integer|number|size|byte size|memory|percentage)(?: value)?:? ?[\"'](?P<d>[^\"']*)[\"']|could not (?:parse|convert) [\"'](?P<e>[^\"']*)[\"'] (?:as|to) (?:an? )?(?:integer|number|int|bool|boolean|duration|float)|[Ii]nvalid value [\"'](?P<f>[^\"']*)[\"'] for (?P<g>[\w.-]+)|[Ii]nvalid value for '?(?P<h>[A-Z][A-Z0-9_]+)'?:? ?[^\n]*|incompatible types: [^\n]*|(?:toml|json|yaml)[^\n]*(?:cannot unmarshal|has type \w+; destination)[^\n]*",
         _INVALID,
         "A setting has an invalid value {a}{b}{c}{d}{e}{f} {g}{h} (wrong type or unit)",
@@ -256,7 +256,7 @@ ROWS = (
     ),
     row(
         "compose-file",
-        "services.|compose|docker-compose|refers to undefined",
+        "services.|compose|docker-compose|refers to undefined|networks.|volumes.|env file |no configuration file provided|has neither an image",
         r"(?:services|volumes|networks)\.(?P<a>[\w.-]+) (?P<why>Additional property (?P<p>\S+) is not allowed|must be a [^\n]+|contains an invalid [^\n]+|[^\n]*contains unsupported option: '[^']+')|service \"(?P<s>[^\"]+)\" (?:refers to|depends on) undefined (?P<k>\w+) (?P<n>\S+)|no configuration file provided: not found|env file (?P<env>\S+) not found|(?P<dep>service \"[^\"]+\" has neither an image nor a build context specified)",
         _INVALID,
         "The compose file is invalid: {a}{s} {why}{k} {n}{env}{dep}",
@@ -268,7 +268,7 @@ ROWS = (
     ),
     row(
         "kubeconfig-missing",
-        'localhost:8080|no context exists|invalid configuration: no configuration|kubeconfig|cluster unreachable|loading config file|context "',
+        'localhost:8080|no context exists|invalid configuration: no configuration|kubeconfig|cluster unreachable|loading config file|context "|context was not found for specified context',
         r"(?P<l8080>localhost:8080[^\n]*refused|server localhost:8080 was refused)|[Kk]ubernetes cluster unreachable[^\n]*|no context exists with the name:? \"?(?P<ctx>[^\"\n]+)|context \"(?P<ctx2>[^\"]+)\" does not exist|context was not found for specified context: (?P<ctx3>\S+)|invalid configuration: no configuration has been provided[^\n]*|error loading config file \"(?P<file>[^\"]+)\"[^\n]*",
         _MISSING,
         "kubectl or helm has no valid kubeconfig (KUBECONFIG is not set or names no usable context), so the API server cannot be reached {ctx}{ctx2}{ctx3}{file}",

@@ -59,7 +59,7 @@ ROWS = (
     ),
     row(
         "numpy-abi",
-        "numpy",
+        "numpy|_array_api not found",
         r"compiled using NumPy 1\.x cannot be run in|numpy\.dtype size changed|numpy\.core\.multiarray failed to import|_ARRAY_API not found|numpy\.ndarray size changed|module compiled against API version \S+ but this version of numpy",
         _VERSION,
         "A package was compiled against another version of numpy than the one that is installed (binary incompatibility)",
@@ -109,7 +109,7 @@ ROWS = (
     ),
     row(
         "runtime-required",
-        "requires node|requires python|requires java|requires ruby|requires php|requires go|requires .net|is not supported by|unsupported engine|does not support this version|not support python|requires at least|minimum supported|requires rustc|requires jdk|unsupported class file major|current .net sdk does not|needs at least|unsupported python|unsupported node|node.js version|incompatible with this version|newer version of",
+        "requires node|requires python|requires java|requires ruby|requires php|requires go|requires .net|is not supported by|unsupported engine|does not support this version|not support python|requires at least|minimum supported|requires rustc|requires jdk|unsupported class file major|current .net sdk does not|needs at least|unsupported python|unsupported node|node.js version|incompatible with this version|newer version of|requires a rust|needs a rust|requires a .net|needs a .net|requires a gradle|requires a kotlin|requires a python|requires a maven|requires a xcode|requires a java|requires a pnpm|requires a ruby|needs a gradle|needs a kotlin|\" is required|' is required",
         r"(?P<who>[\w.@/-]+)?:? ?(?:requires|needs) (?:at least |a )?(?P<rt>Node(?:\.js)?|Python|Java|JDK|Ruby|PHP|Go|Rust|rustc|\.NET(?: SDK)?|npm|Gradle|Maven|pnpm|Xcode|Kotlin)(?: version)?:? ?v?(?P<ver>[\d.^~<>=| xX+-]+)|rustc (?P<rhave>[\d.]+) is not supported by the following package|(?:Unsupported class file major version|class file major version) (?P<maj>\d+)|current \.NET SDK does not support targeting (?P<net>\.NET[\w. ]*)|You are using (?P<nrt>Node(?:\.js)?|Python|Ruby|Java|PHP) v?(?P<nver>[\d.]+)[^\n]*|(?:Node\.js|Python) version (?P<vhave>\S+) (?:is )?(?:detected|not supported|too old|unsupported)[^\n]*|For \S+ ?[\"'](?P<nn>[>^~]?=?[\d. |x]+)[\"'] is required|This version of \S+ requires (?:at least )?(?P<this>[^\n]{3,60})",
         _VERSION,
         "The installed runtime or tool is of the wrong version: {who} requires {rt} {ver}{rhave}{maj}{net}{nrt} {nver}{vhave}{nn}{this}",
@@ -122,7 +122,7 @@ ROWS = (
     ),
     row(
         "data-version",
-        "not compatible with this version|incompatible with server|wire version|server version mismatch|unsupported version|unsupportedversion|does not support authentication protocol|unsupportedproduct|unable to verify that the server|unknown command 'hello'|protocol version",
+        "not compatible with this version|incompatible with server|wire version|server version mismatch|unsupported version|unsupportedversion|does not support authentication protocol|unsupportedproduct|unable to verify that the server|unknown command 'hello'|protocol version|not a supported distribution of elasticsearch|using unsupported plugin|unknown command hello|unknown command 'hello|unknown command `hello|authentication plugin",
         r"(?:database files are incompatible with server[\s\S]{0,60})?data directory was initialized by PostgreSQL version (?P<a>\S+), which is not compatible with this version (?P<b>\S+)|database files are incompatible with server|(?P<wire>maximum wire version \d+[^\n]*)|aborting because of server version mismatch|UnsupportedVersionException[^\n]*|Client does not support authentication protocol requested by server|Server requests authentication using unsupported plugin[^\n]*|The client noticed that the server is not (?:a supported distribution of )?Elasticsearch[^\n]*|UnsupportedProductError|unknown command ['`\"]?HELLO|Authentication plugin '(?P<plug>[^']+)' cannot be loaded",
         _VERSION,
         "The client and the server (or its data) are of versions that do not fit each other: {a} {b} {wire}{plug}",
@@ -135,7 +135,7 @@ ROWS = (
     ),
     row(
         "jvm-metadata",
-        'incompatible version of kotlin|inaccessibleobject|does not "opens|security manager|illegalaccesserror',
+        'incompatible version of kotlin|inaccessibleobject|does not "opens|security manager|illegalaccesserror|unsupported class file major version',
         r"compiled with an incompatible version of Kotlin[^\n]*|InaccessibleObjectException: (?P<a>[^\n]*)|module (?P<m>\S+) does not \"opens (?P<p>[^\"]+)\"|Unsupported class file major version (?P<maj>\d+)|IllegalAccessError: (?P<b>[^\n]*)",
         _VERSION,
         "A library does not fit the Java or Kotlin version that runs it {m} {p} {maj}",
@@ -163,7 +163,7 @@ ROWS = (
     ),
     row(
         "go-toolchain",
-        "invalid go version|unknown directive: toolchain|is not in goroot|is not in std|requires go|go.mod file indicates",
+        "invalid go version|unknown directive: toolchain|is not in goroot|is not in std|requires go|go.mod file indicates|unknown block type: toolchain",
         r"invalid go version '(?P<a>[^']+)'[^\n]*|unknown (?:directive|block type): toolchain|package (?P<p>[\w/]+) is not in (?:GOROOT|std)[^\n]*|go\.mod file indicates go (?P<b>[\d.]+), but maximum (?:version )?supported[^\n]*|module requires Go (?P<c>[\d.]+)[^\n]*",
         _VERSION,
         "The Go toolchain is too old for this module: it needs Go {a}{b}{c} {p}",

@@ -22,7 +22,7 @@ ROWS = (
     ),
     row(
         "cluster-unreachable",
-        "slots cache|clusterdown|none of the configured nodes|no nodes available|all nodes failed",
+        "slots cache|clusterdown|none of the configured nodes|no nodes available|all nodes failed|clusterallfailederror",
         r"ClusterAllFailedError: (?P<a>[^\n]+)|CLUSTERDOWN (?P<b>[^\n]+)|(?:None of the configured nodes (?:are|were)|No nodes) available",
         _UNREACHABLE,
         "No node of the cluster is reachable: {a}{b}",
@@ -46,7 +46,7 @@ ROWS = (
     ),
     row(
         "unix-socket-unreachable",
-        "dial unix|through socket|on socket \"|connect enoent|connect(2) for /|unix socket",
+        'dial unix|through socket|on socket "|connect enoent|connect(2) for /|unix socket|connect econnrefused /|connect eacces /',
         r"dial unix (?P<a>/[\w./-]+): connect: (?P<aw>[a-z ]+)|[Cc]an't connect to local (?:MySQL |MariaDB )?server through socket '(?P<b>[^']+)'|connection to server on socket \"(?P<c>[^\"]+)\" failed: (?P<cw>[^\n]+)|connect (?:ENOENT|ECONNREFUSED|EACCES) (?P<d>/[\w./-]+)|connect\(2\) for (?P<e>/[\w./-]+)",
         _UNREACHABLE,
         "The service behind the Unix socket {a}{b}{c}{d}{e} is not reachable: nobody listens there, or the socket does not exist ({aw}{cw})",

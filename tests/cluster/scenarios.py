@@ -110,6 +110,12 @@ def _migration(_: Place, release: Release) -> None:
     )
 
 
+def _migration_nowhere(place: Place, release: Release) -> None:
+    """Its pod waits for what will never come, and the Job itself would say nothing of it for ever."""
+    _migration(place, release)
+    release.others[-1]["spec"]["template"]["spec"]["nodeSelector"] = {"disk": "ssd"}
+
+
 def _config_only(_: Place, release: Release) -> None:
     """The same image and template; only a ConfigMap has another content."""
     release.config["data"] |= {"STATUS": "503", "ERROR_TEXT": "backend of GREETING is not configured"}
@@ -221,6 +227,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("5 % errors", env(ERROR_PERCENT=5), "smoke-often-wrong|new-errors-everywhere", "code_error", ("500",),
              checks={"smoke": [{"path": "/", "status": 200, "repeat": 200}]}, seconds=15),
     Scenario("failing migration", _migration, "", "migration_failed", ("orders",)),
+    Scenario("migration that fits on no node", _migration_nowhere, "unschedulable", "unschedulable", ("disk",),
+             seconds=20),
     Scenario("config-only change", _config_only, "smoke-wrong", "code_error", ("503",)),
     # Other kinds, and other hands
     Scenario("StatefulSet", env(STATUS=500), "smoke-wrong", "code_error", ("500",), kind="StatefulSet", replicas=3,

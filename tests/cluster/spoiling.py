@@ -125,11 +125,17 @@ def deny_pods(place: Place) -> None:
 def limited_account(place: Place, _: Release) -> None:
     """failback runs as an account that may do everything here, until somebody takes its rights."""
     cluster = place.cluster
-    account = f"{cluster.namespace}:deployer"
-    cluster.kubectl("create", "serviceaccount", "deployer")
+    act_as(place, "deployer")
     cluster.apply(_role("*"))
+    account = f"{cluster.namespace}:deployer"
     cluster.kubectl("create", "rolebinding", "deployer", "--role=deployer", f"--serviceaccount={account}")
-    token = cluster.kubectl("create", "token", "deployer").strip()
+
+
+def act_as(place: Place, account: str) -> None:
+    """failback runs as a new service account from now on, which may do nothing yet."""
+    cluster = place.cluster
+    cluster.kubectl("create", "serviceaccount", account)
+    token = cluster.kubectl("create", "token", account).strip()
     config = yaml.safe_load(cluster.kubectl("config", "view", "--minify", "--raw"))
     config["users"] = [{"name": config["contexts"][0]["context"]["user"], "user": {"token": token}}]
     path = place.folder / "kubeconfig"

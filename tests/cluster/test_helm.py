@@ -21,9 +21,25 @@ pytestmark = [
 ]
 
 
+JOB = """
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: first-of-all
+  annotations: {"helm.sh/hook": pre-install}
+spec:
+  backoffLimit: 0
+  template:
+    spec:
+      restartPolicy: Never
+      containers:
+        - {name: it, image: "failback/app:1", env: [{name: EXIT_AT_START, value: "0"}]}
+"""
+
+
 @pytest.fixture
-def chart() -> Iterator[Place]:
-    """Version 1 is live, installed by Helm; the plan names the chart."""
+def new() -> Iterator[Place]:
+    """A chart, and a plan that names it; nothing is installed."""
     with place() as here:
         folder = here.folder / "chart"
         (folder / "templates").mkdir(parents=True)
@@ -35,17 +51,23 @@ def chart() -> Iterator[Place]:
         here.extra = {"release": {"helm": {"chart": "chart", "values": ["values.yaml"], "name": "app"}}}
         here.write([])
         values(here, 1)
-        helm(here, "install")
         yield here
+
+
+@pytest.fixture
+def chart(new: Place) -> Place:
+    """Version 1 is live, installed by Helm."""
+    helm(new, "install")
+    return new
 
 
 def values(here: Place, version: int) -> None:
     (here.folder / "values.yaml").write_text(f"version: {version}\n")
 
 
-def helm(here: Place, verb: str) -> str:
-    """What a person types: no flag but where the values are, and to wait."""
-    what = [] if verb == "list" else ["app", "chart", "--values", "values.yaml", "--wait"]
+def helm(here: Place, verb: str, *flags: str) -> str:
+    """What a person types: where the values are, and to wait."""
+    what = [] if verb == "list" else ["app", "chart", "--values", "values.yaml", "--wait", *flags]
     command = ["helm", "--namespace", here.cluster.namespace, verb, *what]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=here.folder)
     assert done.returncode == 0, done.stderr
@@ -78,3 +100,28 @@ def test_helm_goes_on_after_a_good_release_and_after_a_bad_one(chart: Place) -> 
     here.cluster.rolled_out()
     container = here.cluster.get("deployment", "app")["spec"]["template"]["spec"]["containers"][0]
     assert {"name": "VERSION", "value": "4"} in container["env"]
+
+
+def test_helm_takes_up_what_failback_installed(new: Place) -> None:
+    """The hooks of an installation run before the first release, and only then. Helm needs force once, by which it
+    takes over what failback had brought; then neither stands in the other's way."""
+    here = new
+    (here.folder / "chart" / "templates" / "job.yaml").write_text(JOB)
+    first = here.deploy()
+    values(here, 2)
+    second = here.deploy()
+
+    assert first["exit_code"] == 0, failed(first)
+    assert second["exit_code"] == 0, failed(second)
+    (job,) = here.cluster.listed("jobs")
+    assert job["metadata"]["name"].startswith("first-of-all-")
+    assert job["status"]["succeeded"] == 1
+
+    helm(here, "install", "--force-conflicts")
+    values(here, 3)
+    third = here.deploy()
+    values(here, 4)
+    helm(here, "upgrade")
+
+    assert third["exit_code"] == 0, failed(third)
+    assert "app-0.1.0" in helm(here, "list")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from failback.executor.measure import as_record, over
+from failback.executor.measure import as_record, over, untouched
 from failback.model.execution import Traffic, impact_with_count, together, user_impact
 from failback.model.release import RevisionCounters, TrafficCounters
 
@@ -161,3 +161,18 @@ def test_a_gateway_counts_as_a_proxy_does() -> None:
 
     assert user_impact(over(start, TrafficCounters("gateway", "a", 1214, 1))) == "ZERO"
     assert user_impact(over(start, TrafficCounters("gateway", "a", 1214, 4))) == "3 requests failed"
+
+
+def test_what_was_refused_before_it_touched_anything_harmed_nobody() -> None:
+    unwatched = TrafficCounters("endpoints", "a", uncounted="the endpoints were not watched")
+
+    traffic = untouched(over(as_record(unwatched, nothing_ran=False), unwatched))
+
+    assert impact_with_count(user_impact(traffic), traffic.as_dict()) == "ZERO: nothing was touched"
+
+
+def test_requests_that_failed_meanwhile_are_told_all_the_same() -> None:
+    """They failed for another reason, and the count is the count."""
+    before, after = counters(10, 0), counters(50, 3)
+
+    assert user_impact(untouched(over(as_record(before, nothing_ran=False), after))) == "3 requests failed"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
+from failback.detection import rules_image, rules_pod
 from failback.detection.moments import moments
 from failback.detection.rules_progress import progress
 from failback.detection.table import RULES
 from failback.model.observation import Limits, Verdict, VerdictState, View
 
-__all__ = ["RULES", "judge", "time_to_next_look"]
+__all__ = ["RULES", "cannot_begin", "judge", "time_to_next_look"]
 
 _AFTER_S = 0.001  # so that a caller who slept exactly that long is past the moment, whatever floats make of it
 
@@ -25,6 +26,16 @@ def judge(view: View, limits: Limits) -> Verdict:
             return Verdict(rule.state, reason, rule.name, found.evidence, view.at_s)
     # The table's last row always holds; this is what an emptied table would mean.
     return Verdict(VerdictState.PROGRESSING, progress(view, limits, ""), at_s=view.at_s)
+
+
+def cannot_begin(view: View, limits: Limits) -> Verdict | None:
+    """Of pods that are to do something once, and that nobody asks whether they are ready: what the infrastructure says
+    of them that no wait will change. None: nothing of the kind, so far."""
+    for rule in (*rules_image.RULES, *rules_pod.RULES):
+        found = rule.find(view, limits)
+        if found is not None and rule.state is VerdictState.FAILED:
+            return Verdict(rule.state, found.reason, rule.name, found.evidence, view.at_s)
+    return None
 
 
 def time_to_next_look(view: View, limits: Limits) -> float:

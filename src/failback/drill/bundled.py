@@ -41,7 +41,7 @@ class DrillReport:
 
     @property
     def passed(self) -> bool:
-        return bool(self.checks) and all(check.passed for check in self.checks)
+        return bool(self.checks) and all(check.passed is not False for check in self.checks)
 
     def as_dict(self) -> dict[str, Any]:
         return {

@@ -13,10 +13,11 @@ _PHASES = 8
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was to be proved; `measured` says what was seen, good or bad."""
+    """One thing that was to be proved; `measured` says what was seen, good or bad. `passed` None: it could not be seen
+    here, which proves nothing and condemns nothing."""
 
     name: str
-    passed: bool
+    passed: bool | None
     measured: str
 
     def as_dict(self) -> dict[str, Any]:
@@ -42,11 +43,7 @@ def bad_release_checks(result: Mapping[str, Any], expected_type: str, expected_w
             f"{rollback['phases_completed']} of {_PHASES} in {rollback['total_duration']:.2f} s",
         ),
         Check("system is stable", rollback["system_status"] == "STABLE", rollback["system_status"]),
-        Check(
-            "no user felt it (the proxy's count)",
-            rollback["user_impact"] == "ZERO",
-            impact_with_count(rollback["user_impact"], result["traffic"]),
-        ),
+        nobody_felt_it(result),
         Check("cause named", right, f"{cause['type']}: {cause['cause']}"),
         Check("archive complete", set(archive) == {"execution", "error", "state"}, f"{len(archive)} of 3 files"),
         Check("backup verified first", bool(result["backup_created"]), str((result["backup"] or {}).get("id"))),
@@ -57,12 +54,17 @@ def good_release_checks(result: Mapping[str, Any]) -> list[Check]:
     """The good release: live, and nobody noticed."""
     return [
         Check("good release went live", result["status"] == "completed", result["status"]),
-        Check(
-            "no user felt it (the proxy's count)",
-            result["rollback"]["user_impact"] == "ZERO",
-            impact_with_count(result["rollback"]["user_impact"], result["traffic"]),
-        ),
+        nobody_felt_it(result),
     ]
+
+
+def nobody_felt_it(result: Mapping[str, Any]) -> Check:
+    """By the target's own count or sight. A target that counts nothing, and whose pods are exchanged one by one, has
+    neither."""
+    impact, traffic = str(result["rollback"]["user_impact"]), result["traffic"]
+    dark = (result["rollback"]["detection"] or {}).get("stage") == "before any user traffic"
+    unseen = impact == "UNKNOWN" and traffic["source"] == "endpoints" and dark
+    return Check("no user felt it", None if unseen else impact == "ZERO", impact_with_count(impact, traffic))
 
 
 def load_check(name: str, report: Mapping[str, Any]) -> Check:

@@ -80,6 +80,8 @@ async def traffic(x: Execution, opened: Outcome) -> Traffic:
     each = {
         name: measure.over(opened["traffic"][name], await member.target.traffic()) for name, member in x.members.items()
     }
+    if opened["status"] == "failed" and not opened.get("repairs"):
+        each = {name: measure.untouched(one) for name, one in each.items()}
     return together(each) if x.several else each[x.row.service]
 
 

@@ -67,7 +67,8 @@ def _choose(state: ServiceState, wanted: str | None) -> str:
     names = ", ".join(revision.id for revision in former) or "none"
     if wanted is None:
         if not former:
-            raise UsageError(f"{state.service} has no former revision to go back to (now: {state.stable}).")
+            now = f"{state.stable} is its only one" if state.stable else "nothing is live"
+            raise UsageError(f"{state.service} has no former revision to go back to: {now}.")
         return max(former, key=lambda revision: revision.created_at).id
     if wanted == state.stable:
         raise UsageError(f"{state.service} is at {wanted} already. Former revisions: {names}.")

@@ -57,6 +57,13 @@ def over(start: Mapping[str, Any], after: TrafficCounters | None) -> Traffic:
     )
 
 
+def untouched(traffic: Traffic) -> Traffic:
+    """Of an execution that ended before it touched anything: users felt nothing of it, counted or not."""
+    if traffic.requests is not None and not traffic.sample:
+        return traffic
+    return Traffic(None, None, traffic.source, "nothing was touched", spared=True)
+
+
 def _own(before: Mapping[str, Any] | None, after: TrafficCounters) -> Traffic:
     """What failback watched or asked itself. Another process's share of it is not known to this one."""
     if before is not None and before["epoch"] != after.epoch:

@@ -43,6 +43,8 @@ def _local(home: Home, plan: Plan, redactor: Redactor) -> Target:
 
 
 def _kubernetes(home: Home, plan: Plan, redactor: Redactor) -> Target:
+    from failback.detection.gate import cannot_begin
+    from failback.model.observation import Limits
     from failback.targets.kubernetes.site import Settings
     from failback.targets.kubernetes.target import KubernetesTarget
 
@@ -56,7 +58,8 @@ def _kubernetes(home: Home, plan: Plan, redactor: Redactor) -> Target:
         zero_downtime=plan.rollback_config.zero_downtime_required,
         strategy=plan.strategy,
     )
-    return KubernetesTarget(home.service(plan.service), home.key_file, plan.service, settings, redactor)
+    place = (home.service(plan.service), home.key_file, plan.service)
+    return KubernetesTarget(*place, settings, redactor, lambda view: cannot_begin(view, Limits()))
 
 
 _KINDS: Mapping[str, Callable[[Home, Plan, Redactor], Target]] = {"local": _local, "kubernetes": _kubernetes}

@@ -119,7 +119,7 @@ async def _perform(x: Execution, node: Node) -> Outcome:
 def _for_programs(node: Node, error: FailbackError) -> Outcome:
     """What the diagnosis and the exit code need of an error beside its words. Refused: nothing was touched yet."""
     found: Outcome = {"refused": True} if isinstance(error, Refused) and node.part is Part.STAGE else {}
-    return found | {key: error.fields[key] for key in ("api_error", "findings") if error.fields.get(key)}
+    return found | {key: error.fields[key] for key in ("api_error", "findings", "rule") if error.fields.get(key)}
 
 
 def _took(x: Execution, node: Node) -> float:

@@ -7,14 +7,20 @@ from typing import Annotated
 
 import typer
 
-from failback.cli.options import HomeDir, Json, ends_with_code, print_json
+from failback.cli.options import DEFAULT_PLAN, HomeDir, Json, ends_with_code, print_json
 
 
 @ends_with_code
 def doctor(
     file: Annotated[
         Path | None,
-        typer.Option("--file", "-f", metavar="PLAN", help="Also check this plan's cluster.", show_default=False),
+        typer.Option(
+            "--file",
+            "-f",
+            metavar="PLAN",
+            help="Also check this plan and its cluster (default: failback.yaml where there is one).",
+            show_default=False,
+        ),
     ] = None,
     home: HomeDir = None,
     as_json: Json = False,
@@ -27,10 +33,10 @@ def doctor(
     from failback.executor.home import Home
 
     loaded = None
-    if file is not None:
+    if file is not None or DEFAULT_PLAN.is_file():
         from failback.executor.plan_file import load_plan
 
-        loaded = load_plan(file)
+        loaded = load_plan(file or DEFAULT_PLAN)
     findings = examine(Home.at(home), loaded)
     if as_json:
         print_json([dataclasses.asdict(finding) for finding in findings])

@@ -76,8 +76,9 @@ def _show(report: DrillReport) -> None:
     for bad in (result for name, result in report.results.items() if name.endswith("bad")):
         write("\nWhat a user of failback reads after the bad release:\n\n" + result_report(bad))
     lines = ["", "What was proved:"]
+    marks = {True: "✓", False: "✗", None: "–"}
     for check in report.checks:
-        lines.append(f"{'✓' if check.passed else '✗'} {check.name}: {one_line(check.measured, 150)}")
+        lines.append(f"{marks[check.passed]} {check.name}: {one_line(check.measured, 150)}")
     for name, load in report.loads.items():
         latency = load.get("latency_ms") or {}
         lines.append(
@@ -85,8 +86,6 @@ def _show(report: DrillReport) -> None:
             f"p50 {latency.get('p50', 0)} ms, p99 {latency.get('p99', 0)} ms"
         )
     verdict = "✓ The drill passed" if report.passed else "✗ The drill failed"
-    lines += [
-        "",
-        f"{verdict} in {report.seconds:.1f} s: {sum(c.passed for c in report.checks)} of {len(report.checks)} checks.",
-    ]
+    passed = sum(check.passed is True for check in report.checks)
+    lines += ["", f"{verdict} in {report.seconds:.1f} s: {passed} of {len(report.checks)} checks."]
     write("\n".join(lines) + "\n")

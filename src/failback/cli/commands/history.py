@@ -53,7 +53,7 @@ def history(
                 told["status"],
                 time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.created_at)),
                 seconds(told["duration"]),
-                told["user_impact"],
+                _brief(row),
                 one_line(told["cause"], 70),
             ]
         )
@@ -116,6 +116,16 @@ def summary(row: ExecutionRow) -> dict[str, Any]:
         "cause": (result.get("root_cause") or {}).get("cause") or (result.get("error") or {}).get("reason", ""),
         "exit_code": row.exit_code,
     }
+
+
+def _brief(row: ExecutionRow) -> str:
+    """The impact in a column: what shows it stands in the execution's own report, but a count is short enough."""
+    if not row.result:
+        return ""
+    impact, traffic = str(row.result["rollback"]["user_impact"]), row.result["traffic"]
+    if traffic.get("sample") or not traffic.get("requests"):
+        return impact
+    return f"{impact} ({traffic['failed']:,} of {traffic['requests']:,})"
 
 
 def find(place: Home, wanted: str | None) -> ExecutionRow:

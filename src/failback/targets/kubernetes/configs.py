@@ -58,7 +58,7 @@ async def give_to(site: Site, configs: Sequence[Object], owner: Object) -> None:
 async def keep(site: Site, execution: str) -> None:
     """The revision stays: what was made for it is not this execution's to remove any more."""
     for kind in ("ConfigMap", "Secret", "Job"):
-        for one in await site.cluster.find(kind, labels=f"{EXECUTION}={execution_label(execution)}"):
+        for one in await _made(site, kind, f"{EXECUTION}={execution_label(execution)}"):
             await site.cluster.merge(kind, one["metadata"]["name"], {"metadata": {"labels": {EXECUTION: None}}})
 
 
@@ -67,7 +67,7 @@ async def remove(site: Site, execution: str, journal: Journal) -> list[Action]:
     actions: list[Action] = []
     for kind in ("ConfigMap", "Secret", "Job", "Service"):
         selector = f"{EXECUTION}={execution_label(execution)}"
-        found = await site.cluster.find(kind, labels=selector)
+        found = await _made(site, kind, selector)
         if not found:
             continue
         names = [one["metadata"]["name"] for one in found]
@@ -78,3 +78,7 @@ async def remove(site: Site, execution: str, journal: Journal) -> list[Action]:
         left = [one for one in await site.cluster.find(kind, labels=selector) if not is_leaving(one)]
         actions.append(Action(f"removed {kind} {', '.join(names)}", ok=not left))
     return actions
+
+
+async def _made(site: Site, kind: str, selector: str) -> list[Object]:
+    return await (site.find_allowed(kind, selector) if kind == "Job" else site.cluster.find(kind, labels=selector))

@@ -95,6 +95,7 @@ async def new_record(site: Site, unit: Unit, staged: Staged, live: Object) -> Re
         after={key: wanted["spec"].get(key) for key in _TEMPORARY[unit.kind]},
         managers=tuple(live["metadata"].get("managedFields") or ()),
         services=unit.services,
+        known=await names.controller_revisions(site, live),
         plan_service=site.service,
         launched_at=time.time(),
         way=staged.ways.get(unit.told, rolling.DARK),

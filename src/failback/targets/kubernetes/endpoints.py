@@ -18,6 +18,7 @@ from failback.targets.kubernetes.pods import is_owned_by
 from failback.targets.kubernetes.watching import Judged
 
 SWITCHED = "users were switched to the new release, and endpoints do not count requests"
+FIRST = "nobody was served before this first release, and endpoints do not count the requests that came since"
 
 
 def ready_pods(slices: Iterable[Object]) -> set[str]:
@@ -74,7 +75,7 @@ class EndpointWatch:
             name = fell[0]
             return False, f"Service/{name} fell to {self._least[name]} of {self._at_start[name]} stable endpoints"
         if self._switched:
-            return None, SWITCHED
+            return None, SWITCHED if any(one.stable for one in self._judged) else FIRST
         kept = ", ".join(f"{self._least[name]} of {count}" for name, count in sorted(self._at_start.items()) if count)
         stayed = f", and the stable ones stayed {kept}" if kept else ""
         told = f"no request could reach the new release: none of its pods was ever an endpoint{stayed}"

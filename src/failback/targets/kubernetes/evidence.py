@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from failback.model.errors import FailbackError
 from failback.model.evidence import Evidence, LogPair, ProbeResult
 from failback.targets.kubernetes.desired import references
+from failback.targets.kubernetes.jobs import JOB_LABEL
 from failback.targets.kubernetes.kinds import Object, annotations_of
 from failback.targets.kubernetes.pods import containers, is_ready, main_container, restarts
 from failback.targets.kubernetes.record import EXECUTION, execution_label
@@ -34,8 +35,8 @@ T = TypeVar("T")
 
 
 async def evidence(site: Site, judged: Sequence[Judged], change: str = "", *, execution: str | None = None) -> Evidence:
-    """Of the new revision of these workloads, and of the Jobs of this execution that failed before it. Never raises for
-    something that can't be read."""
+    """Of the new revision of these workloads, and of the Jobs of this execution that were not done before it. Never
+    raises for something that can't be read."""
     parts = await asyncio.gather(*(_of_one(site, one) for one in judged))
     if execution is not None:
         parts = [*await _or(_of_jobs(site, execution), []), *parts]
@@ -88,15 +89,15 @@ async def _of_one(site: Site, judged: Judged) -> _Part:
 
 
 async def _of_jobs(site: Site, execution: str) -> list[_Part]:
-    """Each failed Job with its pods: what they printed is why the rollout was not begun."""
-    jobs = await site.cluster.find("Job", labels=f"{EXECUTION}={execution_label(execution)}")
-    return list(await asyncio.gather(*(_of_job(site, job) for job in jobs if _has_failed(job))))
+    """Each Job that was not done, with its pods: what they printed, or wait for, is why the rollout was not begun."""
+    jobs = await site.find_allowed("Job", labels=f"{EXECUTION}={execution_label(execution)}")
+    return list(await asyncio.gather(*(_of_job(site, job) for job in jobs if not _is_done(job))))
 
 
 async def _of_job(site: Site, job: Object) -> _Part:
     part = _Part()
     name = job["metadata"]["name"]
-    found = await site.cluster.find("Pod", labels=f"batch.kubernetes.io/job-name={name}")
+    found = await site.cluster.find("Pod", labels=f"{JOB_LABEL}={name}")
     part.pods = sorted(found, key=_worst_first)[:_PODS_MAX]
     part.manifests = [job]
     about = [f"involvedObject.uid={one['metadata']['uid']}" for one in (job, *part.pods)]
@@ -109,9 +110,9 @@ async def _of_job(site: Site, job: Object) -> _Part:
     return part
 
 
-def _has_failed(job: Object) -> bool:
+def _is_done(job: Object) -> bool:
     conditions = (job.get("status") or {}).get("conditions") or ()
-    return any(one["type"] == "Failed" and one["status"] == "True" for one in conditions)
+    return any(one["type"] == "Complete" and one["status"] == "True" for one in conditions)
 
 
 async def _or(reading: Awaitable[T], otherwise: T) -> T:

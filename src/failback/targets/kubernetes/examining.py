@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from failback.model.errors import FailbackError
 from failback.model.release import Finding
 from failback.targets.kubernetes import preflight_rights
-from failback.targets.kubernetes.kinds import WORKLOADS, Object, labels_of, told
+from failback.targets.kubernetes.kinds import Object, labels_of, told
 from failback.targets.kubernetes.record import ROLLOUT_OF, record_of
 from failback.targets.kubernetes.site import Site
 
@@ -47,8 +47,7 @@ async def examine(site: Site, kinds: Sequence[str] = ()) -> list[Finding]:
 
 async def abandoned(site: Site) -> list[Finding]:
     """Rollouts in the namespace that nobody is at work on; and, as information, those that somebody is."""
-    lists = await asyncio.gather(*(site.cluster.find(kind, labels=ROLLOUT_OF) for kind in WORKLOADS))
-    workloads = [one for found in lists for one in found]
+    workloads = await site.in_rollouts(ROLLOUT_OF)
     services = sorted({labels_of(one)[ROLLOUT_OF] for one in workloads})
     leases = await asyncio.gather(*(site.cluster.get("Lease", f"failback-{name}") for name in services))
     held = {name: is_held(lease, datetime.now(UTC)) for name, lease in zip(services, leases, strict=True)}

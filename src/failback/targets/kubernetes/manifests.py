@@ -20,12 +20,13 @@ from failback.targets.kubernetes.manifest_files import Found
 from failback.targets.kubernetes.site import Site
 
 
-def render(shape: Mapping[str, Any], service: str, namespace: str) -> list[Object]:
-    """The objects of a KubernetesReleaseSpec that has a place for them. `shape["plan_folder"]` is absolute."""
+def render(shape: Mapping[str, Any], service: str, namespace: str, *, first: bool = False) -> list[Object]:
+    """The objects of a KubernetesReleaseSpec that has a place for them. `shape["plan_folder"]` is absolute. `first`:
+    nothing of the release runs yet, and a chart may have other objects for that."""
     folder = Path(shape["plan_folder"])
     chart = shape.get("helm")
     if chart:
-        objects = helm.render(chart, service, namespace, folder).objects
+        objects = helm.render(chart, service, namespace, folder, first=first).objects
         return placed([Found(one, f"chart {chart['chart']}") for one in objects], namespace)
     if shape.get("kustomize"):
         text = rendering.kustomize(str(shape["kustomize"]), folder)

@@ -136,11 +136,19 @@ async def hash_when_there(site: Site, workload: Object) -> str:
     )
 
 
+async def controller_revisions(site: Site, workload: Object) -> tuple[str, ...]:
+    """Names of those that a StatefulSet or DaemonSet has; none of a Deployment."""
+    if workload["kind"] == "Deployment":
+        return ()
+    return tuple(one["metadata"]["name"] for one in await _controller_revisions(site, workload))
+
+
+async def _controller_revisions(site: Site, workload: Object) -> list[Object]:
+    found = await site.cluster.find("ControllerRevision", labels=selector_text(workload["spec"]["selector"]))
+    return [one for one in found if owned_by(one, workload)]
+
+
 async def _newest_controller_revision(site: Site, workload: Object) -> str | None:
-    revisions = [
-        one
-        for one in await site.cluster.find("ControllerRevision", labels=selector_text(workload["spec"]["selector"]))
-        if owned_by(one, workload)
-    ]
+    revisions = await _controller_revisions(site, workload)
     newest = max(revisions, key=lambda one: int(one.get("revision") or 0), default=None)
     return None if newest is None else labels_of(newest).get(CONTROLLER_HASH) or newest["metadata"]["name"]

@@ -145,6 +145,21 @@ async def unlabel(site: Site, live: Object) -> Action:
     return Action(f"{len(pods)} pods of {live['metadata']['name']} serve without a label of failback")
 
 
+async def remove_failed(site: Site, live: Object, record: Record, journal: Journal) -> list[Action]:
+    """Phase 4: the failed revision is none that `rollback` could choose. What an older revision was and what a pod
+    still has stays."""
+    pods = await site.cluster.find("Pod", labels=names.pods_of(live))
+    used = {labels_of(pod).get(CONTROLLER_HASH) for pod in pods} | {record.stable}
+    actions = []
+    for name in await names.controller_revisions(site, live) if record.known else ():
+        short = name.removeprefix(f"{live['metadata']['name']}-")
+        if name not in record.known and not {name, short} & used:
+            with journal.intent("controllerrevision.delete", name=name):
+                await site.cluster.delete("ControllerRevision", name)
+            actions.append(Action(f"removed ControllerRevision {name}"))
+    return actions
+
+
 async def withdraw(site: Site, unit: Unit, live: Object, record: Record, journal: Journal) -> list[Action]:
     """Phase 1: no pod of the failed revision is named by a Service, as the endpoints confirm. Where no stable pod is
     left that could serve instead, they keep serving until phase 2 has replaced each."""

@@ -56,7 +56,7 @@ async def preflight(site: Site, release: ReleaseSpec, desired: Desired) -> list[
         *pulling.findings(desired, answers),
         *preflight_room.room(scene, pods),
         *reconciled,
-        *_left_out(release, site),
+        *_left_out(release, site, first=not any(scene.live.values())),
     ]
     once: dict[tuple[str, str], Finding] = {}
     for one in found:
@@ -64,10 +64,10 @@ async def preflight(site: Site, release: ReleaseSpec, desired: Desired) -> list[
     return sorted(once.values(), key=lambda one: _LEVELS[one.level])
 
 
-def _left_out(release: ReleaseSpec, site: Site) -> list[Finding]:
+def _left_out(release: ReleaseSpec, site: Site, *, first: bool) -> list[Finding]:
     """Hooks of a chart that failback does not run; a former revision has none to run."""
     chart = release.shape.get("helm")
     if not chart or release.from_revision is not None:
         return []
     folder = Path(release.shape["plan_folder"])
-    return list(helm.render(chart, site.service, site.cluster.namespace, folder).findings)
+    return list(helm.render(chart, site.service, site.cluster.namespace, folder, first=first).findings)

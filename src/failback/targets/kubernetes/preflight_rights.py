@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
-from failback.model.errors import FailbackError
+from failback.model.errors import FailbackError, NotPermitted
 from failback.model.release import Finding
 from failback.targets.kubernetes.desired import Desired
 from failback.targets.kubernetes.failures import NotFound
@@ -26,25 +29,38 @@ class Right:
     sub: str = ""
 
 
+# `update` is what a backup is restored with; so its check, a dry run of the restore, asks for it as well.
 _ALWAYS = (
-    ("Pod", "get list watch delete"),
-    ("Service", "get list watch patch create"),
+    ("Pod", "get list watch create delete"),
+    ("Service", "get list watch create patch update delete"),
     ("EndpointSlice", "list watch"),
-    ("ConfigMap", "get list create patch delete"),
-    ("Secret", "get list create patch delete"),
+    ("ConfigMap", "get list create patch update delete"),
+    ("Secret", "get list create patch update delete"),
+    ("ServiceAccount", "get"),
     ("Event", "list watch"),
     ("Lease", "get create update delete"),
-    ("HorizontalPodAutoscaler", "list"),
-    ("PodDisruptionBudget", "list"),
-    ("Ingress", "list"),
+    ("HorizontalPodAutoscaler", "get list create update"),
+    ("PodDisruptionBudget", "get list create update"),
+    ("Ingress", "get list create update"),
     ("ResourceQuota", "list"),
 )
 _OF_WORKLOADS = {
-    "Deployment": (("Deployment", "get list watch create patch update delete"), ("ReplicaSet", "list watch delete")),
-    "StatefulSet": (("StatefulSet", "get list watch create patch update delete"), ("ControllerRevision", "list")),
-    "DaemonSet": (("DaemonSet", "get list watch create patch update delete"), ("ControllerRevision", "list")),
+    "Deployment": (
+        ("Deployment", "get list watch create patch update delete"),
+        ("ReplicaSet", "get list watch patch delete"),
+    ),
+    "StatefulSet": (
+        ("StatefulSet", "get list watch create patch update delete"),
+        ("ControllerRevision", "list delete"),
+        ("Pod", "patch"),
+    ),
+    "DaemonSet": (
+        ("DaemonSet", "get list watch create patch update delete"),
+        ("ControllerRevision", "list delete"),
+        ("Pod", "patch"),
+    ),
 }
-_JOBS = ("Job", "get list watch create delete")
+_JOBS = ("Job", "get list watch create patch delete")
 
 
 def needed(desired: Desired) -> list[Right]:
@@ -54,7 +70,7 @@ def needed(desired: Desired) -> list[Right]:
         rows += _OF_WORKLOADS[kind]
     if desired.jobs:
         rows.append(_JOBS)
-    rows += [(one["kind"], "get patch create") for one in desired.others]
+    rows += [(one["kind"], "get create patch update") for one in desired.others]
     rights = {Right(kind, verb) for kind, verbs in rows for verb in verbs.split()}
     return sorted(rights | {Right("Pod", "get", "log")})
 
@@ -78,6 +94,24 @@ async def missing(site: Site, rights: Sequence[Right]) -> list[Right]:
 
     answers = await asyncio.gather(*(lacks(right) for right in open_ones))
     return [right for right, lacking in zip(open_ones, answers, strict=True) if lacking]
+
+
+@asynccontextmanager
+async def explained(site: Site, kinds: Iterable[str], desired: Desired | None) -> AsyncIterator[None]:
+    """What is refused inside for want of a right is refused with all rights that the rollout lacks, as a manifest:
+    whoever grants them wants to be asked once. `kinds` of workloads; `desired` where the release is known already."""
+    try:
+        yield
+    except NotPermitted as refused:
+        if (refused.fields.get("api_error") or {}).get("reason") != "Forbidden":
+            raise
+        rights = needed(desired) if desired is not None else always_needed(sorted(kinds) or ("Deployment",))
+        lacking = await missing(site, rights)
+        if not lacking:
+            raise
+        told = await finding(site, lacking)
+        message = f"{told.message}. {told.remedy}"
+        raise NotPermitted(message, api_error=refused.fields["api_error"], missing=told.detail["missing"]) from refused
 
 
 async def _rules(site: Site) -> Sequence[Mapping[str, Any]]:
@@ -147,7 +181,10 @@ async def whoami(site: Site) -> Mapping[str, Any]:
 
 
 def role(namespace: str, lacking: Sequence[Right], who: Mapping[str, Any]) -> str:
-    """A Role with exactly these verbs, and its binding to the account. Pure."""
+    """A Role with exactly these verbs, and its binding to the account. Pure.
+
+    Its name follows from what it grants: applying the next one never takes away what an earlier one gave.
+    """
     by_resource: dict[tuple[str, str], list[str]] = {}
     for right in lacking:
         by_resource.setdefault((KINDS[right.kind].group, _resource(right)), []).append(right.verb)
@@ -158,14 +195,15 @@ def role(namespace: str, lacking: Sequence[Right], who: Mapping[str, Any]) -> st
         {"apiGroups": [group], "resources": sorted(resources), "verbs": list(verbs)}
         for (group, verbs), resources in sorted(by_verbs.items())
     ]
-    metadata = {"name": "failback", "namespace": namespace}
+    name = f"failback-{hashlib.sha256(json.dumps(rules).encode()).hexdigest()[:6]}"
+    metadata = {"name": name, "namespace": namespace}
     documents: list[Object] = [
         {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata, "rules": rules},
         {
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "RoleBinding",
             "metadata": metadata,
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "failback"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
             "subjects": [_subject(str(who.get("username") or "NAME"))],
         },
     ]

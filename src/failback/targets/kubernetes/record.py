@@ -49,6 +49,7 @@ class Record:
     after: Mapping[str, Any] = field(default_factory=dict)
     managers: tuple[Any, ...] = ()  # metadata.managedFields as they were
     services: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()  # ControllerRevisions that were there before: another one is the release's own
     created: tuple[str, ...] = ()  # "ConfigMap/web-3f2a": made by this execution, removed by its rollback
     template: Mapping[str, Any] | None = None
     plan_service: str = ""
@@ -72,8 +73,8 @@ def record_of(obj: Mapping[str, Any] | None) -> Record | None:
             f"the rollout record was written by another version of failback (format {shape.get('version')})"
         )
     shape["moment"] = Moment(shape["moment"])
-    for name in ("managers", "services", "created"):
-        shape[name] = tuple(shape[name])
+    for name in ("managers", "services", "created", "known"):
+        shape[name] = tuple(shape.get(name) or ())
     return Record(**shape)
 
 

@@ -17,7 +17,7 @@ from failback.model.snapshot import SnapshotContent
 from failback.targets.base import Action, Journal
 from failback.targets.kubernetes import configs, deployments, names, one_by_one, rollout, routes, routing
 from failback.targets.kubernetes.desired import Unit
-from failback.targets.kubernetes.kinds import WORKLOADS, Object, annotations_of, labels_of, told
+from failback.targets.kubernetes.kinds import Object, annotations_of, labels_of, told
 from failback.targets.kubernetes.mirror import Mirror
 from failback.targets.kubernetes.names import POD_HASH
 from failback.targets.kubernetes.pods import is_ready
@@ -66,10 +66,7 @@ async def repair(site: Site, journal: Journal) -> list[str]:
 async def under_way(site: Site) -> list[tuple[Unit, Record]]:
     """Workloads of this service with a rollout under way, by our label."""
     found: list[tuple[Unit, Record]] = []
-    lists = await asyncio.gather(
-        *(site.cluster.find(kind, labels=f"{ROLLOUT_OF}={site.service}") for kind in WORKLOADS)
-    )
-    for workload in (one for part in lists for one in part):
+    for workload in await site.in_rollouts(f"{ROLLOUT_OF}={site.service}"):
         record = record_of(workload)
         if record is not None:
             found.append((Unit(workload["kind"], workload["metadata"]["name"], record.services), record))
@@ -205,6 +202,8 @@ async def clean_up(site: Site, units: Sequence[Unit], journal: Journal, executio
             with journal.intent("service.unpin", service=name):
                 await routing.let_go(site, name, forward=False)
         if unit.kind != "Deployment":
+            if record.stable is not None:
+                actions += await one_by_one.remove_failed(site, live, record, journal)
             actions.append(await one_by_one.unlabel(site, live))
         with journal.intent("record.remove", workload=unit.told):
             await deployments.close_record(site, unit, record.managers)

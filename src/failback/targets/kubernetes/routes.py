@@ -78,7 +78,7 @@ def _names(ref: Mapping[str, Any], service: str) -> bool:
 async def routes_to(site: Site, service: str) -> list[Object]:
     """The HTTPRoutes of the namespace by which users come to the Service; none where the cluster has no such kind."""
     try:
-        routes = await site.cluster.find("HTTPRoute")
+        routes = await site.find_allowed("HTTPRoute")
     except NotFound:
         return []
     return [one for one in routes if any(_routes_to(rule, service) for rule in _rules_before(one))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -13,10 +14,11 @@ import pyrage
 
 from failback.model.errors import LeaseLost, NotPermitted, TargetUnavailable, UnknownService
 from failback.model.evidence import ProbeResult
+from failback.model.observation import Verdict, View
 from failback.model.redaction import Redactor
 from failback.targets.kubernetes.cluster import Cluster, Patch
 from failback.targets.kubernetes.desired import Desired, Unit
-from failback.targets.kubernetes.kinds import Object, told
+from failback.targets.kubernetes.kinds import WORKLOADS, Object, told
 from failback.targets.kubernetes.lease import ClusterLease
 from failback.targets.kubernetes.record import Record, fence, fence_of, record_of
 from failback.targets.kubernetes.secret_values import secret_values
@@ -59,6 +61,7 @@ class Site:
         self.lease = ClusterLease(self.cluster, service)
         self._key_file = key_file
         self._fenced: set[str] = set()
+        self.cannot_begin: Callable[[View], Verdict | None] = lambda view: None  # who judges pods that only wait
         self.probes: dict[str, list[ProbeResult]] = {}  # what this process asked each pod, for the evidence
 
     @classmethod
@@ -169,6 +172,24 @@ class Site:
         """The workload as it is, and the record that travels with it."""
         workload = await self.cluster.get(unit.kind, unit.name)
         return workload, record_of(workload)
+
+    async def find_allowed(self, kind: str, labels: str = "") -> list[Object]:
+        """What there is of a kind that not every release has. An account that may not list it has made none."""
+        try:
+            return await self.cluster.find(kind, labels=labels)
+        except NotPermitted:
+            return []
+
+    async def in_rollouts(self, labels: str) -> list[Object]:
+        """Workloads of all kinds with these labels. A kind that this account may not list is none that it has rolled
+        out; NotPermitted where that is all of them."""
+        lists = await asyncio.gather(
+            *(self.cluster.find(kind, labels=labels) for kind in WORKLOADS), return_exceptions=True
+        )
+        refused = [found for found in lists if isinstance(found, BaseException)]
+        if len(refused) == len(lists) or not all(isinstance(error, NotPermitted) for error in refused):
+            raise refused[0]
+        return [one for found in lists if isinstance(found, list) for one in found]
 
     async def close(self) -> None:
         await self.lease.release()

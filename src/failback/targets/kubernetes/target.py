@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from failback.model.errors import FailbackError, ReleaseError
+from failback.model.errors import FailbackError, NotPermitted, ReleaseError
 from failback.model.evidence import Evidence
 from failback.model.fix import Change, ReleaseShape
-from failback.model.observation import View
+from failback.model.observation import Verdict, View
 from failback.model.redaction import Redactor
 from failback.model.release import Finding, Revision, ServiceState, TrafficCounters
 from failback.model.snapshot import SnapshotContent
@@ -27,6 +27,7 @@ from failback.targets.kubernetes import (
     names,
     one_by_one,
     preflight,
+    preflight_rights,
     pulling,
     recovery,
     rolling,
@@ -34,7 +35,7 @@ from failback.targets.kubernetes import (
     stability,
 )
 from failback.targets.kubernetes.desired import Desired, Unit, desired_of
-from failback.targets.kubernetes.kinds import Object
+from failback.targets.kubernetes.kinds import WORKLOADS, Object
 from failback.targets.kubernetes.record import Moment, Record
 from failback.targets.kubernetes.site import Settings, Site
 from failback.targets.kubernetes.status import service_state
@@ -49,13 +50,23 @@ class KubernetesTarget:
 
     kind = "kubernetes"
 
-    def __init__(self, folder: Path, key_file: Path, service: str, settings: Settings, redactor: Redactor) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        key_file: Path,
+        service: str,
+        settings: Settings,
+        redactor: Redactor,
+        cannot_begin: Callable[[View], Verdict | None] = lambda view: None,
+    ) -> None:
         self._site = Site(folder, key_file, service, settings, redactor)
+        self._site.cannot_begin = cannot_begin
         self._units: tuple[Unit, ...] = self._site.units()
         self._traffic: Traffic | None = None
         self._baseline: Mapping[str, Any] = {}
         self._checks: Mapping[str, Any] = {}
         self._ways: dict[str, str] = {}
+        self._aimed_at: Desired | None = None
 
     @classmethod
     def existing(cls, folder: Path, key_file: Path, service: str, redactor: Redactor) -> KubernetesTarget:
@@ -69,22 +80,27 @@ class KubernetesTarget:
         if release.from_revision is not None:
             return
         try:
-            self._units = (await self._desired(release)).units
+            async with self._explained():
+                self._aimed_at = await self._desired(release)
+                self._units = self._aimed_at.units
         except FailbackError:
             if not self._units:
                 raise
 
     async def hold(self) -> None:
-        await self._site.lease.hold()
+        async with self._explained():
+            await self._site.lease.hold()
 
     async def repair(self, journal: Journal) -> Sequence[str]:
-        said = await recovery.repair(self._site, journal)
-        self._baseline = await stability.baseline(self._site, await self._judged(whole=True), self._checks)
+        async with self._explained():
+            said = await recovery.repair(self._site, journal)
+            self._baseline = await stability.baseline(self._site, await self._judged(whole=True), self._checks)
         self._site.keep("baseline.json", dict(self._baseline))
         return said
 
     async def state(self) -> ServiceState:
-        return await service_state(self._site, self._units)
+        async with self._explained():
+            return await service_state(self._site, self._units)
 
     async def preflight(self, release: ReleaseSpec) -> Sequence[Finding]:
         findings = await preflight.preflight(self._site, release, await self._desired(release))
@@ -202,7 +218,10 @@ class KubernetesTarget:
         if self._traffic is None:
             # Of a first deployment only the Services are known; that they lead nowhere is watched as well.
             first = [Judged(unit, names.hash_label(unit.kind), "", None, 0, unit.services) for unit in self._units]
-            self._traffic = Traffic(self._site, await self._judged() or first)
+            try:
+                self._traffic = Traffic(self._site, await self._judged() or first)
+            except NotPermitted:
+                return None
             await self._traffic.start()
         return await self._traffic.counters()
 
@@ -230,6 +249,9 @@ class KubernetesTarget:
             await self._traffic.close()
         await self._site.close()
 
+    def _explained(self) -> contextlib.AbstractAsyncContextManager[None]:
+        return preflight_rights.explained(self._site, {unit.kind for unit in self._units}, self._aimed_at)
+
     async def _desired(self, release: ReleaseSpec) -> Desired:
         """The release as it wants to be; for a rollback, what the former revision was."""
         if release.from_revision is not None:
@@ -244,7 +266,16 @@ class KubernetesTarget:
         shape = release.shape
         if shape.get("objects") and not (shape.get("manifests") or shape.get("kustomize") or shape.get("helm")):
             return await manifests.from_cluster(self._site, shape)
-        return await asyncio.to_thread(manifests.render, shape, self._site.service, self._site.cluster.namespace)
+        place = (self._site.service, self._site.cluster.namespace)
+        objects = await asyncio.to_thread(manifests.render, shape, *place)
+        if shape.get("helm") and not await self._runs(objects):
+            return await asyncio.to_thread(manifests.render, shape, *place, first=True)
+        return objects
+
+    async def _runs(self, objects: Sequence[Object]) -> bool:
+        """Whether one of these workloads is there already."""
+        wanted = [(one["kind"], one["metadata"]["name"]) for one in objects if one["kind"] in WORKLOADS]
+        return any(await asyncio.gather(*(self._site.cluster.get(*key) for key in wanted)))
 
     async def _with_live_services(self, desired: Desired) -> Desired:
         """Services that reach the workloads' pods and stand elsewhere than in the manifests count as well."""

@@ -36,10 +36,14 @@ class Telling:
     def begin(self) -> None:
         """The owners' own words, from now on."""
         for unit, labels in self._selectors:
-            about = f"involvedObject.kind={unit.kind},involvedObject.name={unit.name}"
-            self._watch("Event", fields=about, on_change=self._event_taker())
+            self.owner(unit.kind, unit.name)
             if unit.kind == "Deployment":
                 self._watch("ReplicaSet", labels=labels, on_change=self._set_taker())
+
+    def owner(self, kind: str, name: str) -> None:
+        """What is said of one that makes pods, from now on."""
+        about = f"involvedObject.kind={kind},involvedObject.name={name}"
+        self._watch("Event", fields=about, on_change=self._event_taker())
 
     def pod(self, pod: Object) -> None:
         """To be called with every state of a new pod."""

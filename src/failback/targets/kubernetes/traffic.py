@@ -18,7 +18,7 @@ from failback.model.observation import RequestCounts, TrafficView
 from failback.model.release import TrafficCounters
 from failback.targets.asking import ask
 from failback.targets.expectations import Answer, Question
-from failback.targets.kubernetes.endpoints import SWITCHED, EndpointWatch
+from failback.targets.kubernetes.endpoints import FIRST, SWITCHED, EndpointWatch
 from failback.targets.kubernetes.gateway import Counted, counted
 from failback.targets.kubernetes.site import Site
 from failback.targets.kubernetes.watching import Judged
@@ -96,9 +96,9 @@ class Traffic:
                 dict(self._probe.kinds),
                 sample=True,
                 spared=spared,
-                uncounted="" if reason == SWITCHED else reason,
+                uncounted="" if reason in (SWITCHED, FIRST) else reason,
             )
-        hint = f" ({_COUNTS})" if reason == SWITCHED else ""
+        hint = f" ({_COUNTS})" if reason in (SWITCHED, FIRST) else ""
         return TrafficCounters("endpoints", self._epoch, spared=spared, uncounted=f"{reason}{hint}")
 
     async def close(self) -> None:

@@ -196,13 +196,17 @@ def test_a_tool_that_is_not_there_is_told(tmp_path, monkeypatch):
 def test_a_chart_is_rendered_with_its_values_in_the_plans_folder(tmp_path):
     (tmp_path / "chart").mkdir()
 
-    command = helm.command({"chart": "chart", "values": ["a.yaml", "b.yaml"]}, "shop-web", "shop", tmp_path)
+    command = helm.command(
+        {"chart": "chart", "values": ["a.yaml", "b.yaml"]}, "shop-web", "shop", tmp_path, first=False
+    )
 
     assert command[:4] == ["helm", "template", "shop-web", f"{tmp_path}/chart"]
     assert command[4:] == [
         "--namespace", "shop", "--is-upgrade", "-f", f"{tmp_path}/a.yaml", "-f", f"{tmp_path}/b.yaml",
     ]  # fmt: skip
-    assert helm.command({"chart": "oci://example.org/web"}, "web", "shop", tmp_path)[3] == "oci://example.org/web"
+    elsewhere = helm.command({"chart": "oci://example.org/web"}, "web", "shop", tmp_path, first=True)
+    assert elsewhere[3] == "oci://example.org/web"
+    assert "--is-upgrade" not in elsewhere
 
 
 def hook(kind: str, name: str, hooks: str, weight: str = "0"):
@@ -210,8 +214,16 @@ def hook(kind: str, name: str, hooks: str, weight: str = "0"):
     return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "annotations": annotations}}
 
 
-def test_hooks_become_jobs_are_dropped_or_are_told():
-    """Jobs before an upgrade run before the rollout in their weights' order, tests never; no other is lost unseen."""
+@pytest.mark.parametrize(
+    ("first", "runs", "told"),
+    [
+        (False, ["Deployment/web", "ConfigMap/for-the-job", "Job/early", "Job/late"], ["Job/after"]),
+        (True, ["Deployment/web", "Job/first-time", "Job/late"], ["Job/installed"]),
+    ],
+)
+def test_hooks_become_jobs_are_dropped_or_are_told(first, runs, told):
+    """Jobs before an upgrade (an installation, at first) run before the rollout in their weights' order, tests never;
+    of what Helm would run now no other is lost unseen."""
     made = helm.sorted_out(
         [
             hook("Job", "late", "pre-install,pre-upgrade", "5"),
@@ -220,21 +232,23 @@ def test_hooks_become_jobs_are_dropped_or_are_told():
             hook("ConfigMap", "for-the-job", "pre-upgrade"),
             hook("Pod", "try", "test"),
             hook("Job", "after", "post-upgrade"),
+            hook("Job", "installed", "post-install"),
+            hook("Job", "undone", "post-rollback,pre-delete"),
             hook("Job", "first-time", "pre-install"),
         ],
         "web",
         "shop",
+        first=first,
     )
 
-    assert names(made.objects) == ["Deployment/web", "ConfigMap/for-the-job", "Job/early", "Job/late"]
+    assert names(made.objects) == runs
     assert all("helm.sh/hook" not in one["metadata"].get("annotations", {}) for one in made.objects)
-    assert [one.subject for one in made.findings] == ["Job/after", "Job/first-time"]
-    assert "pre-upgrade" in made.findings[1].remedy
+    assert [one.subject for one in made.findings] == told
 
 
 def test_what_helm_looks_for_stays_on_its_objects():
     """Without label and annotations the next `helm upgrade` would refuse to take a new object over."""
-    made = helm.sorted_out([config()], "shop-web", "shop").objects[0]["metadata"]
+    made = helm.sorted_out([config()], "shop-web", "shop", first=False).objects[0]["metadata"]
 
     assert made["labels"]["app.kubernetes.io/managed-by"] == "Helm"
     assert made["annotations"] == {"meta.helm.sh/release-name": "shop-web", "meta.helm.sh/release-namespace": "shop"}

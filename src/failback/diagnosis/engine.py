@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from failback.diagnosis.advice import advised
 from failback.diagnosis.asked import answers
 from failback.diagnosis.health import is_healthy
 from failback.diagnosis.rank import ranked
@@ -17,6 +18,7 @@ from failback.model.diagnosis import Alternative, Citation, Diagnosis, FailureTy
 from failback.model.evidence import INTERRUPTED, Evidence
 from failback.model.redaction import Redactor
 
+_COMPILERS = frozenset({"gcc", "javac"})
 CONFIDENCE_MIN = 0.3  # below this, "unknown" is the honest answer
 ALTERNATIVES_MAX = 4
 _RULE_DEFECTS = (
@@ -62,7 +64,7 @@ def _diagnosed(evidence: Evidence) -> Diagnosis:
         affected_components=best.affected,
         evidence=best.citations,
         alternatives=_alternatives(order),
-        recommendations=best.fixes,
+        recommendations=advised(best, scene),
         rule=best.rule,
         facts=best.facts | notes,
     )
@@ -124,6 +126,8 @@ def _of_step(hypothesis: Hypothesis, scene: Scene) -> Hypothesis:
     building = scene.step_type in ("build", "docker") and hypothesis.document is scene.step
     if building and hypothesis.type is FailureType.CODE_ERROR:
         return replace(hypothesis, type=FailureType.BUILD_FAILURE)
+    if scene.step_type == "quality" and hypothesis.document is scene.step and hypothesis.rule in _COMPILERS:
+        return replace(hypothesis, type=FailureType.QUALITY_VIOLATION)  # analysers print as compilers do
     return hypothesis
 
 

@@ -35,6 +35,12 @@ _SCORE = re.compile(
 )
 
 
+_CLOSING = re.compile(
+    r"\b(?:issues?|problems?|errors?|violations?|vulnerabilit\w+|warnings?)\b[^\n]{0,20}\b(?:detected|found|reported)|\b(?:check|lint|validation|audit|scan)\w* failed",
+    re.IGNORECASE,
+)
+
+
 @scene_rule("finding", "file:line: message, as linters, style checkers and scanners print it")
 def finding(scene: Scene) -> Iterable[Hypothesis]:
     """A quality or security step that failed: its first finding, whatever the tool is."""
@@ -117,6 +123,10 @@ def _summary(scene: Scene, document: Document, kind: FailureType) -> Iterable[Hy
         if match is None:
             continue
         index = document.index_at(match.start() + len(match.group(0)) - len(match.group(0).lstrip()))
+        said = quoted(document.lines[index])
+        if pattern is _MARKED and _CLOSING.search(said):  # what is wrong stands above the closing line
+            first = [line.strip() for line in document.lines[:index] if line.strip() and not line.startswith(("$", ">"))][:4]
+            said = quoted("; ".join([*first, said]))
         files = list(
             dict.fromkeys(
                 re.findall(
@@ -127,10 +137,10 @@ def _summary(scene: Scene, document: Document, kind: FailureType) -> Iterable[Hy
         named = f" ({', '.join(files)})" if files else ""
         yield Hypothesis(
             kind,
-            f"The {scene.step_type} check fails: {quoted(document.lines[index])}{named}",
+            f"The {scene.step_type} check fails: {said}{named}",
             0.66,
             (
-                high(f"Correct what the check names{named}", f"Fix, format or cover it until the check passes: {quoted(document.lines[index])}", ""),
+                high(f"Correct what the check names{named}", f"Fix, format or cover it until the check passes: {said}", ""),
             ),
             (scene.cite(document, index),),
             scene.step_name,

@@ -9,6 +9,7 @@ from failback.diagnosis.recommend import commit, high
 from failback.diagnosis.rule import Hit, Hypothesis, line_rule, placed, quoted, scene_rule
 from failback.diagnosis.rules.compilers import repair
 from failback.diagnosis.scene import Scene
+from failback.facts.document import Document
 from failback.model.diagnosis import FailureType
 
 
@@ -219,11 +220,31 @@ def npm_script(hit: Hit) -> Hypothesis | None:
 
 
 _SAID = re.compile(
-    r"^\s*(?:✘ \[ERROR\]|\[?(?:ERROR|error|Error)\]?(?:\[\w+\])?:?|[×✖x✗]|\[!\]|SyntaxError:|ParseError:|CompileError:?)\s+(?P<what>\S.{3,300})$"
+    r"^\s*(?:✘ \[ERROR\]|\[\w+(?:Error|Exception)\]|(?:Type|Syntax|Lint) error:|\[?(?:ERROR|error|Error)\]?(?:\[\w+\])?:?|[×✖x✗]|\[!\]|SyntaxError:|ParseError:|CompileError:?)\s+(?P<what>\S.{3,300})$"
 )
 _SPOT = re.compile(
-    r"(?:^|[\s(\[│╭─>]|-->)\s*(?P<file>(?!node:|internal/|\S*node_modules)(?:\.?/?[\w@.-]+/)*[\w@-]+\.[A-Za-z]\w{0,7})(?:[: (]\[?|, line |:?\s+line )(?P<line>\d+)(?:[:,]\s?\d+)?\b"
+    r"(?:^|[\s(\[│╭─>]|-->)\s*(?P<file>(?!node:|internal/|\S*node_modules)(?:\.?/?[\w@.-]+/)*[\w@-]+(?:\.[\w-]{1,20}){0,3}\.[A-Za-z]\w{0,7})(?:[: (]\[?|, line |:?\s+line )(?P<line>\d+)(?:[:,]\s?\d+)?\b"
 )
+
+
+_ALONE = re.compile(r"^\s*(?P<file>\.{0,2}/?(?:[\w@.()\[\]-]+/)+[\w@.\[\]-]+\.[A-Za-z]\w{0,7})(?::(?P<line>\d+)(?::\d+)?)?:?\s*$")
+_HEADING = re.compile(r"^(?:during|reference|building|compiling|stack|trace|found|build failed)\b|^\S+:$", re.IGNORECASE)
+_BARE = re.compile(r"^\s*(?:Error|Failed to compile|Syntax error|error during build)\W{0,2}\s*$", re.IGNORECASE)
+
+
+def _what_said(document: Document, index: int) -> str:
+    """What an error line says; of a bare "Error:" the next line that is not blank. "" where it is only a heading."""
+    line = document.lines[index][:500]
+    if _BARE.match(line):
+        following = next((text for text in document.lines[index + 1 : index + 4] if text.strip()), "")
+        return "" if _ALONE.match(following) else following.strip(" \tx×✖│")
+    said = _SAID.match(line)
+    if said is None or _HEADING.match(said.group("what")):
+        return ""
+    what = said.group("what")
+    if what.startswith(("NG", "TS")) or re.match(r"\s*\[\w+(?:Error|Exception)\]", line):  # it goes on over the next lines
+        what = f"{what} {quoted(document.window(index + 1, 0, 2), 160)}"
+    return what
 
 
 @scene_rule(
@@ -237,20 +258,15 @@ def error_then_place(scene: Scene) -> Iterable[Hypothesis]:
         return
     candidates = sorted({index for word in ("error", "✘", "×", "✖", "[!]") for index in document.hits(word)})
     for index in candidates:
-        said = _SAID.match(document.lines[index][:500])
-        if said is None or scene.is_deprecation(document, index):
+        what = _what_said(document, index)
+        if not what or scene.is_deprecation(document, index):
             continue
-        spot = next(
-            (
-                m
-                for text in document.lines[index : index + 9]
-                if not text.lstrip().startswith("at ") and (m := _SPOT.search(text[:300]))
-            ),
-            None,
-        )
+        below = [text for text in document.lines[index : index + 9] if not text.lstrip().startswith("at ")]
+        above = next((text for text in reversed(document.lines[max(index - 2, 0) : index]) if text.strip()), "")
+        spot = _ALONE.match(above[:300]) or next((m for text in below if (m := _SPOT.search(text[:300]))), None)
         if spot is None:
             continue
-        file, what = scene.in_release(spot.group("file")), said.group("what")
+        file = scene.in_release(spot.group("file"))
         code = next(
             (
                 m.group(1)
@@ -263,9 +279,9 @@ def error_then_place(scene: Scene) -> Iterable[Hypothesis]:
         yield placed(
             Hypothesis(
                 FailureType.BUILD_FAILURE,
-                f"The build fails in {file}:{spot.group('line')}: {quoted(what)}",
+                f"The build fails in {file}{f':{line}' if (line := spot.group('line') or '') else ''}: {quoted(what)}",
                 0.84,
-                repair(scene, file, spot.group("line"), what, "Correct the source at this line: define, import, close or rename what the message names"),
+                repair(scene, file, line, what, "Correct the source at this line: define, import, close or rename what the message names"),
                 names=(file,),
             ), document, index, scene)  # fmt: skip
         return

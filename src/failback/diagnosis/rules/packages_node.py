@@ -77,7 +77,7 @@ def npm_missing(hit: Hit) -> Hypothesis | None:
 @line_rule(
     "npm-lock",
     "err_pnpm_no_lockfile|err_pnpm_lockfile|err_pnpm_peer|err_pnpm_frozen|npm ci|package-lock.json|frozen-lockfile|lockfile|err_pnpm_outdated|eusage|eintegrity|eio|lock file|with an existing package-lock",
-    r"`npm ci` can only install packages when your package\.json and package-lock\.json|can only install (?:packages )?with an existing package-lock|frozen-lockfile|lockfile (?:needs to be updated|would have been modified)|ERR_PNPM_(?:OUTDATED_LOCKFILE|NO_LOCKFILE|LOCKFILE_\w+|FROZEN_LOCKFILE\w*|PEER_DEP_ISSUES)|EINTEGRITY|Missing: (?P<m>\S+) from lock file|Invalid: lock file's (?P<i>\S+)",
+    r"`npm ci` can only install packages when your package\.json and package-lock\.json|can only install (?:packages )?with an existing package-lock|frozen-lockfile|lockfile (?:needs to be updated|would have been modified|had changes|is frozen)|ERR_PNPM_(?:OUTDATED_LOCKFILE|NO_LOCKFILE|LOCKFILE_\w+|FROZEN_LOCKFILE\w*|PEER_DEP_ISSUES)|EINTEGRITY|Missing: (?P<m>\S+) from lock file|Invalid: lock file's (?P<i>\S+)",
     source="npm ci, yarn --frozen-lockfile, pnpm",
 )
 def npm_lock(hit: Hit) -> Hypothesis | None:
@@ -117,8 +117,8 @@ def npm_lock(hit: Hit) -> Hypothesis | None:
         0.93,
         (
             high(
-                "Update and commit the lock file",
-                f"Run npm install (yarn install, pnpm install) after each change of package.json{f' (adds {name})' if name else ''} and commit the lock file",
+                "Update and commit the lock file (lockfile)",
+                f"Run npm install (yarn install, pnpm install, bun install) after each change of package.json{f' (adds {name})' if name else ''} and commit the lock file",
                 "npm install && git add package-lock.json && git commit -m 'Update lock file'",
             ),
         ),

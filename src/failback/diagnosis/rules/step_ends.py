@@ -25,8 +25,9 @@ _OTHER = re.compile(
     r"not found\b.*command|command not found|No such file or directory|timed? ?out|Killed|ECONN|[Cc]onnection|Permission denied|not installed|certificate|[Ss]egmentation|core dumped|no space left",
     re.IGNORECASE,
 )
-_MARK = re.compile(r"\b(?:errors?|fatal|failed|failure|fails|cannot|can't|invalid|unexpected|exclude|aborted)\b|✖|✗|✘|×", re.IGNORECASE)  # fmt: skip
+_MARK = re.compile(r"\b(?:errors?|fatal|failed|failure|fails|cannot|can't|invalid|unexpected|exclude|aborted|missing|unable to|could not|unsupported|refus\w+|conflicts?)\b|✖|✗|✘|×", re.IGNORECASE)  # fmt: skip
 _WARNING = re.compile(r"\bwarn(?:ing)?s?\b|⚠", re.IGNORECASE)
+_NOISE = re.compile(r"complete log of this run|debug log|^\s*(?:https?://\S+|at .*)$|\bfix this error\b", re.IGNORECASE)
 _SUMMARY = re.compile(r"\b\d+ (?:errors?|warnings?|problems?|failures?|issues?)\b|^(?:BUILD FAILED|FAIL(?:ED|URE)?\b|Aborted)|exit(?:ed)? (?:code|status)", re.IGNORECASE)  # fmt: skip
 _FILES = re.compile(r"(?:^|[\s\"'(=])(/?(?:[\w@.-]+/)*[\w@-]+\.[A-Za-z]\w{0,4})\b(?![/(])", re.MULTILINE)
 
@@ -43,7 +44,7 @@ def step_ends(scene: Scene) -> Iterable[Hypothesis]:
     if not told or _OTHER.search(" ".join(near)):
         return
     shown = quoted("; ".join(document.lines[index].strip() for index in told), 300)
-    files = list(dict.fromkeys(_FILES.findall(document.text[:20_000])))[:3]
+    files = [file for file in dict.fromkeys(_FILES.findall(document.text[:20_000])) if "debug" not in file][:3]
     named = f" ({', '.join(scene.in_release(file) for file in files)})" if files else ""
     yield Hypothesis(
         kind,
@@ -58,7 +59,7 @@ def step_ends(scene: Scene) -> Iterable[Hypothesis]:
 
 def _telling(document: Document) -> list[int]:
     """The lines that tell most: marked as errors, else as warnings, else the last ones; a count of them comes last."""
-    said = [index for index, line in enumerate(document.lines[:20_000]) if line.strip()]
+    said = [index for index, line in enumerate(document.lines[:20_000]) if line.strip() and not _NOISE.search(line[:400])]
     for mark in (_MARK, _WARNING):
         marked = [index for index in said if mark.search(document.lines[index][:400])]
         precise = [index for index in marked if not _SUMMARY.search(document.lines[index][:400])]

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from failback.diagnosis.recommend import commit, high, medium
 from failback.diagnosis.recommend.packages import align, changed
 from failback.diagnosis.rule import Hit, Hypothesis, line_rule, quoted, scene_rule
+from failback.diagnosis.rules.tests_compared import compared
 from failback.diagnosis.scene import Scene
 from failback.model.diagnosis import FailureType, Recommendation
 
@@ -41,12 +42,14 @@ def pytest(hit: Hit) -> Hypothesis | None:
     others = len([1 for i in hit.document.hits("failed ") if hit.document.lines[i].startswith("FAILED ")])
     detail = "; ".join(dict.fromkeys(line[1:].strip() for line in assertions[:3])) or why
     code = next((line[1:].strip() for line in hit.document.lines if line.startswith(">  ")), "")
-    if (not test or not (why or detail)) and not test and not detail:
+    if not test and not detail:
+        heading = next((i for i, line in enumerate(hit.document.lines) if re.match(rf"^_+ ERROR collecting {re.escape(file)} _+$", line)), -1)
+        said = quoted(hit.document.window(heading + 1, 0, 6)) if heading >= 0 else hit.line
         return Hypothesis(
             FailureType.TEST_FAILURE,
-            f"The tests in {file} cannot be collected: {hit.line}",
-            0.6,
-            fixes(file, file, hit.line, hit.scene),
+            f"The tests in {file} cannot be collected: {said}",
+            0.6 if said == hit.line else 0.9,
+            fixes(file, file, said, hit.scene),
             names=(file,),
         )
     if mismatch := _library_mismatch(hit, detail or why):
@@ -403,7 +406,8 @@ def test_summary(scene: Scene) -> Iterable[Hypothesis]:
         ),
         "",
     )
-    shown = "; ".join(part for part in (numbered, *(quoted(document.lines[index], 150) for index in found)) if part)
+    values = compared(document.text[:20_000])
+    shown = "; ".join(part for part in (numbered, values, *(quoted(document.lines[index], 150) for index in found)) if part)
     below = quoted(document.window(found[0] + 1, 0, 3), 200)
     place = re.search(r"((?:[\w@-]+/)*[\w.@-]+\.\w{1,5}):(\d+)", document.window(found[0], 3, 8))
     spot = f"{place.group(1)}:{place.group(2)}" if place else ""

@@ -41,7 +41,9 @@ def advised(best: Hypothesis, scene: Scene) -> tuple[Recommendation, ...]:
     said = "; ".join(line for line in _said(document, index) if line[:60] not in first.description)
     if not said:
         return best.fixes
-    added = f"{first.description}. The tool itself says: {said}" if first.description else f"The tool itself says: {said}"
+    added = (
+        f"{first.description}. The tool itself says: {said}" if first.description else f"The tool itself says: {said}"
+    )
     return (replace(first, description=added), *others)
 
 

@@ -125,7 +125,9 @@ def _summary(scene: Scene, document: Document, kind: FailureType) -> Iterable[Hy
         index = document.index_at(match.start() + len(match.group(0)) - len(match.group(0).lstrip()))
         said = quoted(document.lines[index])
         if pattern is _MARKED and _CLOSING.search(said):  # what is wrong stands above the closing line
-            first = [line.strip() for line in document.lines[:index] if line.strip() and not line.startswith(("$", ">"))][:4]
+            first = [
+                line.strip() for line in document.lines[:index] if line.strip() and not line.startswith(("$", ">"))
+            ][:4]
             said = quoted("; ".join([*first, said]))
         files = list(
             dict.fromkeys(

@@ -227,8 +227,12 @@ _SPOT = re.compile(
 )
 
 
-_ALONE = re.compile(r"^\s*(?P<file>\.{0,2}/?(?:[\w@.()\[\]-]+/)+[\w@.\[\]-]+\.[A-Za-z]\w{0,7})(?::(?P<line>\d+)(?::\d+)?)?:?\s*$")
-_HEADING = re.compile(r"^(?:during|reference|building|compiling|stack|trace|found|build failed)\b|^\S+:$", re.IGNORECASE)
+_ALONE = re.compile(
+    r"^\s*(?P<file>\.{0,2}/?(?:[\w@.()\[\]-]+/)+[\w@.\[\]-]+\.[A-Za-z]\w{0,7})(?::(?P<line>\d+)(?::\d+)?)?:?\s*$"
+)
+_HEADING = re.compile(
+    r"^(?:during|reference|building|compiling|stack|trace|found|build failed)\b|^\S+:$", re.IGNORECASE
+)
 _BARE = re.compile(r"^\s*(?:Error|Failed to compile|Syntax error|error during build)\W{0,2}\s*$", re.IGNORECASE)
 
 
@@ -242,7 +246,9 @@ def _what_said(document: Document, index: int) -> str:
     if said is None or _HEADING.match(said.group("what")):
         return ""
     what = said.group("what")
-    if what.startswith(("NG", "TS")) or re.match(r"\s*\[\w+(?:Error|Exception)\]", line):  # it goes on over the next lines
+    if what.startswith(("NG", "TS")) or re.match(
+        r"\s*\[\w+(?:Error|Exception)\]", line
+    ):  # it goes on over the next lines
         what = f"{what} {quoted(document.window(index + 1, 0, 2), 160)}"
     return what
 

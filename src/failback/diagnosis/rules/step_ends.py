@@ -59,7 +59,9 @@ def step_ends(scene: Scene) -> Iterable[Hypothesis]:
 
 def _telling(document: Document) -> list[int]:
     """The lines that tell most: marked as errors, else as warnings, else the last ones; a count of them comes last."""
-    said = [index for index, line in enumerate(document.lines[:20_000]) if line.strip() and not _NOISE.search(line[:400])]
+    said = [
+        index for index, line in enumerate(document.lines[:20_000]) if line.strip() and not _NOISE.search(line[:400])
+    ]
     for mark in (_MARK, _WARNING):
         marked = [index for index in said if mark.search(document.lines[index][:400])]
         precise = [index for index in marked if not _SUMMARY.search(document.lines[index][:400])]

@@ -11,7 +11,9 @@ from tests.cluster.support import Cluster
 OURS = "failback.dev/"
 KINDS = "deployments,statefulsets,daemonsets,services,replicasets,configmaps,secrets,jobs,pods,hpa"
 _OWNED = ("Deployment", "StatefulSet", "DaemonSet", "Service", "HorizontalPodAutoscaler")
-_REVISION = "deployment.kubernetes.io/"
+# Kubernetes' own counts of revisions, which a rollback moves on as well.
+_COUNTS = ("deployment.kubernetes.io/", "deprecated.daemonset.template.generation")
+_GENERATION = "pod-template-generation"
 
 
 def footprint(cluster: Cluster) -> dict[str, Any]:
@@ -28,7 +30,10 @@ def footprint(cluster: Cluster) -> dict[str, Any]:
             found[name] = {"data": one.get("data"), "labels": one["metadata"].get("labels")}
         elif one["kind"] == "Pod":
             restarts = [status["restartCount"] for status in one["status"].get("containerStatuses") or ()]
-            found[name] = {"restarts": restarts, "labels": one["metadata"].get("labels")}
+            labels = dict(one["metadata"].get("labels") or {})
+            if labels.pop(_GENERATION, None) is not None:
+                name = f"Pod/on {one['spec'].get('nodeName')}"  # a DaemonSet's: one a node, under any name
+            found[name] = {"restarts": restarts, "labels": labels}
         else:
             found[name] = {}
     return found
@@ -45,9 +50,8 @@ def _whole(one: dict[str, Any]) -> dict[str, Any]:
 
 
 def _annotations(one: dict[str, Any]) -> dict[str, str]:
-    """Without Kubernetes' own count of revisions, which a rollback moves on as well."""
     return {
-        key: value for key, value in (one["metadata"].get("annotations") or {}).items() if not key.startswith(_REVISION)
+        key: value for key, value in (one["metadata"].get("annotations") or {}).items() if not key.startswith(_COUNTS)
     }
 
 

@@ -77,7 +77,7 @@ def _own_fields(kind: str) -> Object:
     if kind == "Deployment":
         own = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
         return {"strategy": own, "minReadySeconds": 1, "progressDeadlineSeconds": 120}
-    own = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}}
+    own = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
     if kind == "StatefulSet":
         own = {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}
         return {"updateStrategy": own, "serviceName": "app", "podManagementPolicy": "Parallel"}

@@ -30,6 +30,7 @@ from tests.cluster.spoiling import (
     unlabel_node,
     withdraw_rights,
 )
+from tests.cluster.support import is_testbed
 
 Break = Callable[[Place, Release], None]
 
@@ -52,6 +53,7 @@ class Scenario:
     extra: Mapping[str, Any] = field(default_factory=dict)
     kind: str = "Deployment"
     replicas: int = 2
+    stable: Break = field(default=lambda _, __: None)  # what the release before it does as well
     seconds: float = 12.0  # about how long; long ones begin first
 
 
@@ -66,6 +68,13 @@ def container(**fields: Any) -> Break:
 
 def pod(**fields: Any) -> Break:
     return lambda _, release: release.pod.update(fields)
+
+
+def on_every_node(_: Place, release: Release) -> None:
+    """The testbed's second node has a taint, and pulls from the registries only."""
+    release.pod["tolerations"] = [{"key": "failback.testbed/second", "operator": "Exists"}]
+    if is_testbed():
+        release.container["image"] = "localhost:5000/failback/app:1"
 
 
 def both(*breaks: Break) -> Break:
@@ -233,6 +242,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     # Other kinds, and other hands
     Scenario("StatefulSet", env(STATUS=500), "smoke-wrong", "code_error", ("500",), kind="StatefulSet", replicas=3,
              seconds=25),
+    Scenario("DaemonSet", env(STATUS=500), "smoke-wrong", "code_error", ("500",), kind="DaemonSet",
+             stable=on_every_node, seconds=25),
     Scenario("autoscaled", both(_autoscaled, env(STATUS=500)), "smoke-wrong", "code_error", ("500",)),
 )  # fmt: skip
 
@@ -268,6 +279,7 @@ CONTROLS: tuple[Control, ...] = (
     Control("ends at once at SIGTERM", env(ON_TERM="exit"), stable=env(ON_TERM="exit")),
     Control("autoscaled", _autoscaled),
     Control("StatefulSet", env(), kind="StatefulSet", replicas=3, seconds=40),
+    Control("DaemonSet", env(), kind="DaemonSet", stable=on_every_node, seconds=40),
     Control("listens elsewhere", lambda _, release: _moved(release)),
 )  # fmt: skip
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.cluster.footprint import footprint, leftovers, restored
+from tests.cluster.nodes import nodes_for
 from tests.cluster.place import CHECKS, Place, load, place, told, wait_s
 from tests.cluster.place import ended as ended_command
 from tests.cluster.release import Release
@@ -39,10 +40,11 @@ class Story:
 
 def bad(scenario: Scenario, *, foreseen: bool) -> Story:
     """A release that fails. `foreseen`: the fault is there before the deployment; else it comes after preflight."""
-    with place() as here:
+    with nodes_for(scenario.kind), place() as here:
         here.checks = {**CHECKS, **scenario.checks}
         here.extra = dict(scenario.extra)
         release = Release(1, scenario.kind, scenario.replicas)
+        scenario.stable(here, release)
         _live(here, release)
         broken = _next(release)
         scenario.breaks(here, broken)
@@ -62,7 +64,7 @@ def bad(scenario: Scenario, *, foreseen: bool) -> Story:
 
 def good(control: Control) -> Story:
     """A release that goes live, however odd it looks."""
-    with place() as here:
+    with nodes_for(control.kind), place() as here:
         here.checks = {**CHECKS, **control.checks}
         release = Release(1, control.kind, control.replicas)
         control.stable(here, release)

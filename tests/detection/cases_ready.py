@@ -27,6 +27,9 @@ UNHEALTHY = said("Unhealthy", "Readiness probe failed: HTTP probe failed with st
 RESTARTED = replace(GOOD, ready=False, last_ready_check=REFUSED, exits=(exit_(4.0),))
 
 NOT_FOUND = replace(STARTING, last_ready_check=answer(404, kind="ready"), denied_since_s=2.0)
+ESM = "Error [ERR_REQUIRE_ESM]: require() of ES Module /app/node_modules/node-fetch/src/index.js not supported."
+UNCAUGHT = replace(STARTING, last_ready_check=answer(500, kind="ready"), raises_since_s=1.0, new_errors=(ESM,))
+TWIN = replace(UNCAUGHT, name="b")
 BY_KUBELET = replace(STARTING, last_ready_check=None)
 PROBED_404 = said("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 404", at_s=2, count=3)
 PATIENT = replace(LIMITS, ready_s_max=120)
@@ -35,6 +38,13 @@ FIRES = (
     fires("ready-check-denied", view(NOT_FOUND, GOOD, at_s=12), "404 and nothing else for ten seconds"),
     fires("ready-check-denied", view(BY_KUBELET, GOOD, at_s=12, says=(PROBED_404,)), "told to the kubelet three times"),
     fires("ready-check-denied", view(NOT_FOUND, GOOD, at_s=42), "a third of the plan's patience", limits=PATIENT),
+    fires("ready-check-raises", view(UNCAUGHT, TWIN, at_s=4), "500 from both for three seconds, and both say why"),
+    fires(
+        "ready-check-raises",
+        view(UNCAUGHT, at_s=2.1),
+        "a third of the plan's patience",
+        limits=replace(LIMITS, ready_s_max=3),
+    ),
     fires("stopped-answering", view(SILENT, GOOD, at_s=6.1), "three checks in a row, for a second"),
     fires(
         "stopped-answering", view(replace(PAUSED, last_ready_check=REFUSED), GOOD), "its socket is gone though it lives"
@@ -108,6 +118,23 @@ LOOK_ALIKES = (
         "503: the application itself says not yet",
     ),
     look_alike("ready-check-denied", view(replace(GOOD, denied_since_s=2.0), GOOD, at_s=13), "it was ready once"),
+    look_alike("ready-check-raises", view(UNCAUGHT, TWIN, at_s=3.9), "not yet three seconds"),
+    look_alike("ready-check-raises", view(UNCAUGHT, GOOD, at_s=9), "the other one is well: no fault of the release"),
+    look_alike(
+        "ready-check-raises",
+        view(UNCAUGHT, replace(TWIN, new_errors=()), at_s=9),
+        "one of them has another reason, that nobody knows",
+    ),
+    look_alike(
+        "ready-check-raises",
+        view(replace(UNCAUGHT, new_errors=("Error: connect ECONNREFUSED 10.0.0.5:5432",)), at_s=9),
+        "what it needs may come up yet",
+    ),
+    look_alike(
+        "ready-check-raises",
+        view(replace(UNCAUGHT, raises_since_s=None, last_ready_check=answer(503, kind="ready")), at_s=9),
+        "503: it says itself that it is not ready yet",
+    ),
     look_alike(
         "stopped-answering", view(replace(SILENT, ready_failures=2), GOOD, at_s=6.1), "two checks are no series"
     ),

@@ -87,6 +87,20 @@ def test_a_ready_check_that_asks_for_what_is_not_there_is_not_waited_for(live: W
     assert live.problems() == []
 
 
+def test_a_release_that_raises_at_its_ready_check_is_not_waited_for(live: World) -> None:
+    """500 from every replica, and a log that names a module which no wait will bring."""
+    live.extra = {"checks": {"ready": {"path": "/", "timeout": 120}}}
+    live.release(2, status=500, say_on_request="ModuleNotFoundError: No module named 'shopcart'")
+
+    result = live.deploy()
+
+    assert result["exit_code"] == 3
+    assert result["rollback"]["detection"]["rule"] == "ready-check-raises"
+    assert "shopcart" in result["error"]["reason"]
+    assert result["root_cause"]["type"] == "missing_dependency"
+    assert live.problems() == []
+
+
 def test_failure_after_the_cut_over_is_switched_back(live: World) -> None:
     """A release that goes bad under users' requests is judged by their counts; what they felt is told as a number."""
     live.extra = {"checks": {"bake": 5}}

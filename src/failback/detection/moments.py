@@ -30,6 +30,7 @@ PATIENCE = 3.0  # a suspicion that is not decided yet makes the last wait this m
 
 DENIED_S_MIN = 10.0  # some servers listen before they have loaded what they serve, and say 404 until then
 DENIED_SHARE = 1 / 3  # of the plan's patience: who needs minutes to start says so there
+RAISES_S_MAX = 3.0  # nobody caught it, and the reason is in the release: only a slip of the first moment is forgiven
 DENIED_TIMES = 3  # as often, at least, has the kubelet been told the same
 _DENIED = re.compile(r"Readiness probe failed: .*statuscode: 4(?!08|25|29)\d\d")
 
@@ -66,6 +67,11 @@ def denied_since_s(view: View, replica: ReplicaView) -> float | None:
 def denied_due_s(since_s: float, limits: Limits) -> float:
     """When an answer of this kind will not become another one."""
     return since_s + max(DENIED_S_MIN, limits.ready_s_max * DENIED_SHARE)
+
+
+def raises_due_s(since_s: float, limits: Limits) -> float:
+    """When an error that nobody caught has been given the time to be one of the start."""
+    return since_s + min(RAISES_S_MAX, limits.ready_s_max * DENIED_SHARE)
 
 
 def start_due_s(view: View, limits: Limits) -> float:
@@ -135,6 +141,8 @@ def moments(view: View, limits: Limits) -> Iterator[float]:
             denied_s = denied_since_s(view, replica)
             if denied_s is not None:
                 yield denied_due_s(denied_s, limits)
+            if replica.raises_since_s is not None:
+                yield raises_due_s(replica.raises_since_s, limits)
         yield smoke_due_s(replica, limits)
     for replica, _ in waits(view, *PULLING):
         yield pulled_due_s(view, replica)

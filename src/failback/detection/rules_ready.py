@@ -5,6 +5,7 @@ from __future__ import annotations
 from failback.detection.moments import (
     denied_due_s,
     denied_since_s,
+    raises_due_s,
     ready_due_s,
     smoke_due_s,
     start_due_s,
@@ -18,11 +19,13 @@ from failback.detection.sight import (
     live,
     said,
     seconds,
+    short,
     subject,
     told_answer,
     told_statement,
     told_waiting,
 )
+from failback.facts.start_failure import start_failure
 from failback.model.observation import Limits, ReplicaView, View
 
 UNREADY_CHECKS = 3  # as many as Kubernetes' own failureThreshold
@@ -61,6 +64,27 @@ def ready_check_denied(view: View, limits: Limits) -> Finding | None:
                 facts,
             )
     return None
+
+
+def ready_check_raises(view: View, limits: Limits) -> Finding | None:
+    """Every replica answers 500, and its log says why in words that would be the same after any wait."""
+    waiting = [one for one in live(view) if one.running and one.ready_at_s is None]
+    facts: list[str] = []
+    for replica in waiting:
+        since_s = replica.raises_since_s
+        if since_s is None or view.at_s < raises_due_s(since_s, limits):
+            return None
+        line = next((one for one in replica.new_errors if start_failure(1, one) is not None), None)
+        if line is None:
+            return None
+        facts += [f"{replica.name}: {line}", *_failing_checks(view, replica)]
+    if not waiting or len(waiting) < len(live(view)):
+        return None
+    why = facts[0].partition(": ")[2]
+    return Finding(
+        f"each of the {len(waiting)} replicas answers its ready check with 500: {short(why, 120)}",
+        tuple(facts[:EVIDENCE_MAX]),
+    )
 
 
 def not_ready_in_time(view: View, limits: Limits) -> Finding | None:
@@ -134,6 +158,13 @@ RULES = (
         why="a client error comes from a server that is up: the check asks for what this release does not serve, and "
         "no wait changes that",
         source="failback's own ready check; the kubelet's event Unhealthy ('HTTP probe failed with statuscode: 404')",
+    ),
+    failed(
+        "ready-check-raises",
+        ready_check_raises,
+        why="an error that nobody caught, on every replica, for a reason in the release itself (a module, a file, "
+        "a setting that is not there): a service that is still starting says 503, and nothing of the kind",
+        source="failback's own ready check; the replicas' logs, without what the stable revision prints as well",
     ),
     failed(
         "not-ready-in-time",

@@ -63,6 +63,7 @@ class ReplicaView:
     ready_failures: int = 0  # ready checks in a row that failed, since the last good one
     unready_since_s: float | None = None  # the first of those
     denied_since_s: float | None = None  # ready checks have been answered with a client error (404, 401) since then
+    raises_since_s: float | None = None  # ready checks have been answered with 500 since then: something is not caught
     smoke_wanted: int = 0  # how many smoke requests the plan asks of it
     new_error_counts: tuple[int, ...] = ()  # beside `new_errors`: how often each was printed since it was ready
     memory_samples: tuple[MemorySample, ...] = ()  # of the current process, in order

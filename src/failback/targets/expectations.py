@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,9 +70,16 @@ def denies(answer: ProbeResult) -> bool:
     )
 
 
-def denied_since(answer: ProbeResult | None, since_s: float | None, now_s: float) -> float | None:
-    """Since when nothing but denials has come, after this answer; None where it is none."""
-    if answer is None or not denies(answer):
+def raises(answer: ProbeResult) -> bool:
+    """What servers answer when nobody caught an error. A service that is not ready yet says 503."""
+    return not answer.passed and answer.status == 500
+
+
+def since_when(
+    kind: Callable[[ProbeResult], bool], answer: ProbeResult | None, since_s: float | None, now_s: float
+) -> float | None:
+    """Since when nothing but answers of this kind has come, after this one; None where it is none of them."""
+    if answer is None or not kind(answer):
         return None
     return now_s if since_s is None else since_s
 

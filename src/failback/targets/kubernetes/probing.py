@@ -15,11 +15,13 @@ from failback.model.evidence import ProbeResult
 from failback.model.observation import RequestCounts, TrafficView
 from failback.targets.expectations import (
     Question,
-    denied_since,
+    denies,
     judge_listening,
     judge_ready,
     judge_smoke,
+    raises,
     ready_question,
+    since_when,
     smoke_question,
 )
 from failback.targets.kubernetes.kinds import Object
@@ -56,6 +58,7 @@ class Asked:
     failures: int = 0
     unready_since_s: float | None = None
     denied_since_s: float | None = None
+    raises_since_s: float | None = None
     smoke: list[ProbeResult] = field(default_factory=list)
     smoke_done: bool = False
     task: asyncio.Task[None] | None = None
@@ -147,7 +150,8 @@ class Prober:
     def _note(self, asked: Asked, answer: ProbeResult | None, good: bool) -> None:
         changed = good != asked.ready
         asked.last, asked.ready = answer, good
-        asked.denied_since_s = denied_since(answer, asked.denied_since_s, self._clock())
+        asked.denied_since_s = since_when(denies, answer, asked.denied_since_s, self._clock())
+        asked.raises_since_s = since_when(raises, answer, asked.raises_since_s, self._clock())
         if good:
             asked.failures, asked.unready_since_s = 0, None
             if asked.ready_at_s is None:

@@ -46,9 +46,15 @@ async def repair(site: Site, journal: Journal) -> list[str]:
     baked = {record.execution for _, record in found if record.moment is Moment.FINISHING}
     for unit, record in found:
         if record.execution in baked:
-            await rollout.finish_unit(site, unit, journal, site.staged(record.revision))
+            staged = site.staged(record.revision)
+            await rollout.finish_unit(site, unit, journal, staged)
             await rollout.close_unit(site, unit, journal)
-            said.append(f"{unit.told}: finished the rollout of {record.execution}, which had baked and was abandoned")
+            rest = (
+                "" if staged else "; the objects beside it that are no part of its pods come with the next deployment"
+            )
+            said.append(
+                f"{unit.told}: finished the rollout of {record.execution}, which had baked and was abandoned{rest}"
+            )
             continue
         for action in (
             *await protect(site, (unit,), journal),

@@ -272,6 +272,7 @@ class Watch:
             ready_failures=asked.failures if asked else 0,
             unready_since_s=asked.unready_since_s if asked else None,
             denied_since_s=asked.denied_since_s if asked else None,
+            raises_since_s=asked.raises_since_s if asked else None,
             smoke_wanted=self._prober.wanted,
             new_error_counts=counts,
             memory_samples=samples,

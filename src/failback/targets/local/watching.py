@@ -15,7 +15,7 @@ from failback.model.errors import TargetUnavailable
 from failback.model.evidence import ProbeResult
 from failback.model.observation import Exit, ReplicaView, RequestCounts, Stage, TrafficView, View
 from failback.model.release import RevisionCounters
-from failback.targets.expectations import denied_since
+from failback.targets.expectations import denies, raises, since_when
 from failback.targets.local.doorbell import Doorbell
 from failback.targets.local.probing import ready_check, smoke_request
 from failback.targets.local.replica import Life, ReplicaFiles
@@ -93,6 +93,7 @@ class Watch:
             exits=exits,
             last_ready_check=asked.last_ready,
             denied_since_s=asked.denied_since_s,
+            raises_since_s=asked.raises_since_s,
             smoke=tuple(asked.smoke),
             smoke_done=asked.smoke_done,
             new_errors=self._errors(replica, files),
@@ -157,7 +158,9 @@ class Watch:
             self._keep(replica, answer)
             changed = answer.passed != asked.ready
             asked.last_ready, asked.ready = answer, answer.passed
-            asked.denied_since_s = denied_since(answer, asked.denied_since_s, self._launched.seconds_since())
+            now_s = self._launched.seconds_since()
+            asked.denied_since_s = since_when(denies, answer, asked.denied_since_s, now_s)
+            asked.raises_since_s = since_when(raises, answer, asked.raises_since_s, now_s)
             if answer.passed and asked.ready_at_s is None:
                 asked.ready_at_s = self._launched.seconds_since()
                 bell.ring()
@@ -230,6 +233,7 @@ class _Asked:
         self.ready_at_s: float | None = None
         self.last_ready: ProbeResult | None = None
         self.denied_since_s: float | None = None
+        self.raises_since_s: float | None = None
         self.smoke: list[ProbeResult] = []
         self.smoke_done = False
         self._samples: list[tuple[float, int]] = []

@@ -202,7 +202,21 @@ def _is_raise(document: Document, index: int) -> bool:
     line = document.lines[index]
     if line.lstrip().startswith("raise "):
         return document.trace_at(index) is not None
+    if _is_python_call(document, index):
+        return True
     return _FRAME.match(line[:300]) is not None and "node_modules/" not in line and document.trace_at(index) is not None
+
+
+def _is_python_call(document: Document, index: int) -> bool:
+    """True for a frame of a Python trace, and for the line of code below it."""
+    line = document.lines[index]
+    frame = line.lstrip()
+    if not frame.startswith('File "') and index > 0 and line.startswith("    "):
+        frame = document.lines[index - 1].lstrip()
+    if not frame.startswith('File "') or ", in " not in frame[-120:]:
+        return False
+    trace = document.trace_at(index)
+    return trace is not None and trace.kind == "python"
 
 
 def _lines_with(document: Document, anchors: tuple[str, ...]) -> list[int]:

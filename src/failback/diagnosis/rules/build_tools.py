@@ -101,6 +101,13 @@ def cmake(hit: Hit) -> Hypothesis | None:
             (high(f"Correct {where}{f' (find_package({named}))' if named else ''}", f"{below}: install the development package of {named or 'what is looked for'}, or enable what its search needs (project languages, paths) in {where}", "cmake -S . -B build"),),
             names=(where.split(":")[0],),
         )  # fmt: skip
+    whole = re.search(r"\n\n\s{2,}(\S[^\n]*)\n\n\s+(but [^\n]+|which [^\n]+)", hit.document.window(hit.index + 1, 0, 6))
+    if whole:
+        below = (
+            quoted(f"{below} {whole.group(1)} {whole.group(2)}")
+            if whole.group(1) not in below
+            else quoted(f"{below} {whole.group(2)}")
+        )
     found = re.search(r"(?:provided by \"|Could NOT find )(\w+)", below)
     return Hypothesis(
         FailureType.BUILD_FAILURE,

@@ -12,6 +12,7 @@ from failback.model.diagnosis import FailureType
 _OWN_ROOTS = ("/app", "/usr/src", "/srv", "/home", "/opt", "/workspace", "/code", "/var/www", "/var/task")
 _SYSTEM = ("/proc", "/sys", "/dev")
 _PATHS = (
+    r"filesystem error: [^\[\n]*\[(?P<cpp>[^\]]+)\]",
     r"(?:open|stat|lstat|scandir|access|mkdir|unlink|readlink|copyfile|rename|spawn|read|chdir) '(?P<node>[^']+)'",
     r"(?:No such file or directory|not found|cannot find the file)[^'\"]{0,20}[:,]? ['\"](?P<quoted>[^'\"]+)['\"]",
     r"(?:open|stat|lstat|read|chdir|mkdir|unlink|fork/exec|lchown|CreateFile) (?P<go>[^\s:]+): (?:no such file|permission denied|read-only)",

@@ -230,7 +230,7 @@ def spring(hit: Hit) -> Hypothesis | None:
 def exception(scene: Scene, document: Document, trace: Trace, root: Raised) -> Hypothesis | None:
     """Any other exception."""
     frame = trace.own_frame()
-    said = f"{root.type}: {root.message}".rstrip(": ")
+    said = f"{root.type}: {root.message} {_more(document, root.line)}".rstrip(": ")
     spot = f"{frame.file}:{frame.line}" if frame else ""
     own = root.name in (
         "NullPointerException",
@@ -255,6 +255,16 @@ def exception(scene: Scene, document: Document, trace: Trace, root: Raised) -> H
         (high(f"Fix {spot or root.name}", f"{quoted(said)}{where}: check the value before it is used or handle the case", f"$EDITOR {spot.replace(':', ' +')}" if spot else ""), medium("Add a test that starts the application", "A start in a test finds it before the deployment")),
         names=(frame.file,) if frame else (),
     )  # fmt: skip
+
+
+def _more(document: Document, index: int) -> str:
+    """The lines of a message that goes on below its first one (Spring says there what it cannot map, and to what)."""
+    taken: list[str] = []
+    for line in document.lines[index + 1 : index + 5]:
+        if re.match(r"\s*(?:at |\.\.\. \d|Caused by|Suppressed)|\d{4}-\d\d-\d\d", line) or not line.strip():
+            break
+        taken.append(line.strip())
+    return " ".join(taken)
 
 
 @line_rule(

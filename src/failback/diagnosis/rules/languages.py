@@ -116,7 +116,7 @@ def rust_panic(scene: Scene, document: Document, trace: Trace, root: Raised) -> 
 @line_rule(
     "ruby-load",
     "cannot load such file|could not find |bundler::gemnotfound|gem::missingspec|gem::loaderror|uninitialized constant|your ruby version is|you must use bundler|you have already activated",
-    r"cannot load such file -- (?P<file>\S+)|Could not find (?:gem '(?P<gem>[\w-]+)|(?P<gem2>[\w-]+)-(?P<ver>\d[\w.]*)(?:,| in))|Gem::(?:MissingSpecError|LoadError)[^\n]*'(?P<gem3>[\w-]+)'|Your Ruby version is (?P<have>[\d.]+), but your Gemfile specified (?P<want>[\d.~> ]+)|You have already activated (?P<act>\S+) (?P<actv>[\d.]+), but your Gemfile requires \S+ (?P<reqv>[\d.]+)",
+    r"cannot load such file -- (?P<file>\S+)|Could not find (?:'(?P<gem4>[\w-]+)' \([^)]*\) among|gem '(?P<gem>[\w-]+)|(?P<gem2>[\w-]+)-(?P<ver>\d[\w.]*)(?:,| in))|Gem::(?:MissingSpecError|LoadError)[^\n]*'(?P<gem3>[\w-]+)'|Your Ruby version is (?P<have>[\d.]+), but your Gemfile specified (?P<want>[\d.~> ]+)|You have already activated (?P<act>\S+) (?P<actv>[\d.]+), but your Gemfile requires \S+ (?P<reqv>[\d.]+)",
     source="Ruby's require, RubyGems, Bundler",
 )
 def ruby_load(hit: Hit) -> Hypothesis | None:
@@ -161,7 +161,9 @@ def ruby_load(hit: Hit) -> Hypothesis | None:
             add_file(path, scene),
             names=(path,),
         )
-    gem = hit.get("gem") or hit.get("gem2") or hit.get("gem3") or (file.split("/")[0] if file else "")
+    gem = (
+        hit.get("gem") or hit.get("gem2") or hit.get("gem3") or hit.get("gem4") or (file.split("/")[0] if file else "")
+    )
     if not gem:
         return None
     return Hypothesis(

@@ -15,8 +15,8 @@ from failback.model.diagnosis import FailureType
 
 _NAME = r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|[A-Z]{3,}[A-Z0-9]*"
 _VARIABLE = (
-    rf"(?:environment|env|config(?:uration)?|required)[\w. ]{{0,40}}?(?:variables?|vars?|settings?|keys?)?\b[^\n]{{0,40}}?[:\s\"'`(\[{{$](?P<after>{_NAME})\b",
-    rf"\b(?P<before>{_NAME})[\"'`)\]}}]*:? (?:environment variable|env var|is (?:not set|required|missing|undefined|unset|empty|not defined|not configured)|must be (?:set|provided|defined|specified)|not set|not found in env|was not|has not been|missing|cannot be empty|needs to be|should be set|parameter not set|unbound variable|: unbound)",
+    rf"(?:[Ee]nvironment|ENVIRONMENT|env|\bEnv|config(?:uration)?|\bConfig(?:uration)?|required|\bRequired)[\w. ]{{0,40}}?(?:variables?|vars?|settings?|keys?)?\b[^\n]{{0,40}}?[:\s\"'`(\[{{$](?P<after>{_NAME})\b",
+    rf"\b(?P<before>{_NAME})[\"'`)\]}}]*:? (?:environment variable|env var|is (?:not set|required|missing|undefined|unset|empty|not defined|not configured)|must be (?:set|provided|defined|specified)|not set|not found\b|was not|has not been|missing|cannot be empty|needs to be|should be set|parameter not set|unbound variable|: unbound)",
     rf"\b(?:missing|set|define|provide|specify|export|no|need|needs|requires?|without)\b[^\n]{{0,30}}?[\s\"'`$({{](?P<verb>{_NAME})\b",
     rf"KeyError: '(?P<key>{_NAME})'",
     rf"key not found: \"(?P<ruby>{_NAME})\"",
@@ -170,7 +170,12 @@ def syntax(hit: Hit) -> Hypothesis | None:
         around,
         re.IGNORECASE,
     )
-    if not data or re.search(r"Unexpected token '?<'?|eslint|prettier|babel|webpack|is not a constructor", line):
+    if (
+        line.startswith('File "')
+        or "failed to parse manifest" in line
+        or not data
+        or re.search(r"Unexpected token '?<'?|eslint|prettier|babel|webpack|is not a constructor", line)
+    ):
         return None
     if (
         hit.document.role == "step"

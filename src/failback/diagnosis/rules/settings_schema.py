@@ -112,6 +112,8 @@ _LISTED = re.compile(
 def listed(hit: Hit) -> Hypothesis | None:
     """A heading, then the names of the variables."""
     names: list[tuple[str, str]] = []
+    if "new format" in hit.line or "rename" in hit.document.window(hit.index, 1, 0):
+        return None
     for line in hit.document.lines[hit.index + 1 : hit.index + 9]:
         match = _LISTED.match(line)
         if match and match.group("name") not in COMMON_WORDS:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from failback.diagnosis.rule import Hypothesis
 from failback.diagnosis.scene import Scene
 from failback.facts.document import Document
@@ -73,7 +75,8 @@ def _standing(document: Document, index: int, scene: Scene, *, loud: bool = Fals
     if scene.is_old(document, index):
         factor *= OLD_FACTOR
     if document.role == "step":
-        return factor
+        trace = document.trace_at(index)
+        return factor * (CAUGHT_FACTOR if trace and _went_on(document, trace.start, trace.end) else 1.0)
     if scene.is_handled(document, index):
         factor *= HANDLED_FACTOR
     elif not loud and scene.is_deprecation(document, index) and not _raised_at_end(document, index):
@@ -95,6 +98,21 @@ def _raised_at_end(document: Document, index: int) -> bool:
     """True for the line of the exception that ends a text: it may speak of a deprecation, but it is none."""
     trace = document.trace_at(index)
     return trace is not None and trace is document.traces[-1] and index == trace.root.line
+
+
+_CHAINED = re.compile(
+    r"^\s|^$|^Traceback |^(?:The above exception|During handling of)|^[\w.]+(?:Error|Exception|error)\b"
+)
+CHAIN_LINES_MAX = 200
+
+
+def _went_on(document: Document, start: int, end: int) -> bool:
+    """True for a trace that a step's tool printed under a warning before it went on to its report."""
+    if end >= len(document.lines) - 4:
+        return False
+    above = range(start - 1, max(start - CHAIN_LINES_MAX, -1), -1)
+    head = next((at for at in above if not _CHAINED.match(document.lines[at])), None)
+    return head is not None and document.level(head) == "WARN"
 
 
 def _logged(document: Document, start: int, scene: Scene) -> float:

@@ -15,7 +15,7 @@ HITS_MAX = 40  # of one word; a log that repeats it has told all by then
 NOTHING_INSTALLED = Installed()
 _UPPER = {c: c + 32 for c in range(65, 91)}
 _LEVEL = re.compile(
-    r"(?:^|[\s\[(|\"=:<])(TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|ERR|CRIT(?:ICAL)?|FATAL|SEVERE|PANIC|EMERG|ALERT)(?=[\s\])|\":,>/]|$)"
+    r"(?:^|[\s\[(|\"=:<])(TRACE|DEBUG|INFO|NOTICE|WARN(?:ING?|I)?|ERROR|ERR|CRIT(?:ICAL)?|FATAL|SEVERE|PANIC|EMERG|ALERT)(?=[\s\])|\":,>/]|$)"
 )
 _LEVEL_LOW = re.compile(
     r"(?:level=|lvl=|\"level\": ?\"|\[|^)(trace|debug|info|notice|warn(?:ing)?|error|crit|fatal|emerg)\b"

@@ -88,6 +88,8 @@ def _findings(document: Document) -> list[tuple[int, str, str, str]]:
             following = document.lines[index + 1].strip() if index + 1 < len(document.lines) else ""
             if what.endswith(":") and following:
                 what = f"{what} {following[:200]}"
+            if re.fullmatch(r":\d+:?", what) and following:  # the place alone, its message below
+                what = following[:200]
             found.append(
                 (index, match.group("file"), match.group("line") or match.group("line2") or match.group("line3"), what)
             )
@@ -106,11 +108,16 @@ def _findings(document: Document) -> list[tuple[int, str, str, str]]:
 _ANYWHERE = re.compile(r"[\"'(\[\s](?P<file>(?:[\w@.-]+/)*[\w@-]+\.[A-Za-z]\w{0,5}):(?P<line>\d+)\b")
 
 
+_ARROW = re.compile(r"^\s*(?:-->|╭─\[|,-\[|┌─|at )\s*\S+:\d+")
+
+
 def _anywhere(document: Document) -> list[tuple[int, str, str, str]]:
     """Second look: a place within a sentence."""
     found = []
     for index, line in enumerate(document.lines[:5_000]):
         match = _ANYWHERE.search(" " + line[:600])
+        if match and _ARROW.match(line):  # the place stands below its message
+            line = next((above for above in reversed(document.lines[max(index - 2, 0) : index]) if above.strip()), line)
         if match and "Warning" not in line and not line.lstrip().startswith(("File ", "at ")):
             found.append((index, match.group("file"), match.group("line"), line.strip()))
     return found[:FINDINGS_MAX]

@@ -195,13 +195,13 @@ def source_syntax(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "npm-script",
-    'npm err|npm error|missing script|elifecycle|command failed with exit code|err_pnpm_no_script|command "',
-    r"Missing script: \"?(?P<script>[\w:-]+)|npm (?:ERR!|error) (?:code )?ELIFECYCLE|Command \"(?P<yarn>[\w:-]+)\" not found|ERR_PNPM_NO_SCRIPT.*?(?P<pnpm>[\w:-]+)$",
+    'npm err|npm error|missing script|elifecycle|command failed with exit code|err_pnpm_no_script|command "|script not found|task not found',
+    r"Missing script: \"?(?P<script>[\w:-]+)|npm (?:ERR!|error) (?:code )?ELIFECYCLE|Command \"(?P<yarn>[\w:-]+)\" not found|ERR_PNPM_NO_SCRIPT.*?(?P<pnpm>[\w:-]+)$|(?:Script|Task) not found:? \"?(?P<bun>[\w:-]+)",
     source="npm, yarn and pnpm run",
 )
 def npm_script(hit: Hit) -> Hypothesis | None:
     """A script that package.json does not have."""
-    name = hit.get("script") or hit.get("yarn") or hit.get("pnpm")
+    name = hit.get("script") or hit.get("yarn") or hit.get("pnpm") or hit.get("bun")
     if not name:
         return None
     return Hypothesis(

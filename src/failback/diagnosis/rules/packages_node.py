@@ -39,8 +39,8 @@ def eresolve(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "npm-missing",
-    "code e404|404 not found|code etarget|notarget|no matching version|err_pnpm_no_matching|couldn't find package|couldn't find any versions|err_pnpm_fetch_404|is not in this registry|is not in the npm registry",
-    r"404\s+'?(?P<a>(?:@[\w.-]+/)?[\w.-]+@[^\s']+)'? is not in|404 Not Found - GET (?P<url>\S+)|No matching version found for (?P<b>\S+?)\.?(?:\s|$)|Couldn't find package \"(?P<c>[^\"]+)\"|Couldn't find any versions for \"(?P<d>[^\"]+)\" that matches \"(?P<dv>[^\"]+)\"|ERR_PNPM_NO_MATCHING_VERSION\s+No matching version found for (?P<e>\S+)|GET (?P<f>\S+): Not Found",
+    "code e404|404 not found|code etarget|notarget|no matching version|err_pnpm_no_matching|couldn't find package|couldn't find any versions|err_pnpm_fetch_404|is not in this registry|is not in the npm registry|error error: http|request failed",
+    r"404\s+'?(?P<a>(?:@[\w.-]+/)?[\w.-]+@[^\s']+)'? is not in|404 Not Found - GET (?P<url>\S+)|No matching version found for (?P<b>\S+?)\.?(?:\s|$)|Couldn't find package \"(?P<c>[^\"]+)\"|Couldn't find any versions for \"(?P<d>[^\"]+)\" that matches \"(?P<dv>[^\"]+)\"|ERR_PNPM_NO_MATCHING_VERSION\s+No matching version found for (?P<e>\S+)|GET (?P<f>\S+): Not Found|error Error: (?P<g>https?://\S+?): [Nn]ot found|(?P<h>https?://[^\s\"]+): Request failed \\?\"404|GET (?P<i>https?://\S+) - 404",
     source="npm E404 and ETARGET, yarn, pnpm",
 )
 def npm_missing(hit: Hit) -> Hypothesis | None:
@@ -53,8 +53,12 @@ def npm_missing(hit: Hit) -> Hypothesis | None:
         or hit.get("e")
     )
     if not name:
-        url = hit.get("url") or hit.get("f")
-        name = re.sub(r"^https?://[^/]+/", "", url).replace("%2f", "/").split("/-/")[0] if "http" in url else ""
+        url = hit.get("url") or hit.get("f") or hit.get("g") or hit.get("h") or hit.get("i")
+        name = (
+            re.sub(r"^https?://[^/]+/", "", url).replace("%2f", "/").replace("%2F", "/").split("/-/")[0]
+            if "http" in url
+            else ""
+        )
     if not name:
         return None
     version = "@" in name[1:]

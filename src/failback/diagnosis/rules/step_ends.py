@@ -12,6 +12,7 @@ from failback.facts.document import Document
 from failback.model.diagnosis import FailureType
 
 SHOWN_MAX = 3
+LISTED_MAX = 5
 LAST_LINES = 8
 _KINDS = {
     "build": FailureType.BUILD_FAILURE,
@@ -28,6 +29,7 @@ _OTHER = re.compile(
 _MARK = re.compile(r"\b(?:errors?|fatal|failed|failure|fails|cannot|can't|invalid|unexpected|exclude|aborted|missing|unable to|could not|unsupported|refus\w+|conflicts?)\b|✖|✗|✘|×", re.IGNORECASE)  # fmt: skip
 _WARNING = re.compile(r"\bwarn(?:ing)?s?\b|⚠", re.IGNORECASE)
 _NOISE = re.compile(r"complete log of this run|debug log|^\s*(?:https?://\S+|at .*)$|\bfix this error\b", re.IGNORECASE)
+_ITEM = re.compile(r"^\s*(?:[-*•·]|\d+[.)])\s+\S")
 _SUMMARY = re.compile(r"\b\d+ (?:errors?|warnings?|problems?|failures?|issues?)\b|^(?:BUILD FAILED|FAIL(?:ED|URE)?\b|Aborted)|exit(?:ed)? (?:code|status)", re.IGNORECASE)  # fmt: skip
 _FILES = re.compile(r"(?:^|[\s\"'(=])(/?(?:[\w@.-]+/)*[\w@-]+\.[A-Za-z]\w{0,4})\b(?![/(])", re.MULTILINE)
 
@@ -39,7 +41,8 @@ def step_ends(scene: Scene) -> Iterable[Hypothesis]:
     evidence = scene.evidence
     if document is None or kind is None or evidence.exit_code in (None, 0, 124, 126, 127, 137, 143):
         return
-    told = _telling(document)
+    told = [line for index in _telling(document) for line in (index, *_listed_below(document, index))][:LISTED_MAX]
+    told = list(dict.fromkeys(told))
     near = [*(document.lines[index] for index in told), *document.lines[-LAST_LINES:]]
     if not told or _OTHER.search(" ".join(near)):
         return
@@ -55,6 +58,12 @@ def step_ends(scene: Scene) -> Iterable[Hypothesis]:
         scene.step_name,
         names=tuple(files),
     )  # fmt: skip
+
+
+def _listed_below(document: Document, index: int) -> list[int]:
+    """The first items of a list under a heading."""
+    below = range(index + 1, min(index + 4, len(document.lines)))
+    return [at for at in below if _ITEM.match(document.lines[at][:300])][:2]
 
 
 def _telling(document: Document) -> list[int]:

@@ -187,8 +187,11 @@ def junit(hit: Hit) -> Hypothesis | None:
         hit.get("cls") or hit.get("cls2") or hit.get("gcls"),
         hit.get("test") or hit.get("test2") or hit.get("gtest"),
     )
-    block = hit.document.window(hit.index + 1, 0, 8)
-    said = next((line.strip() for line in block.split("\n") if line.strip()), "")
+    block = hit.document.window(hit.index + 1, 0, 24)
+    message = re.split(r"^\s+at [\w.$/]+\(|^\[(?:ERROR|INFO)\]|^-> at |^\w+ > ", block, maxsplit=1, flags=re.MULTILINE)[
+        0
+    ]
+    said = quoted(message, 260)
     short = cls.rsplit(".", 1)[-1]
     line = re.search(rf"{re.escape(short)}\.(?:java|kt|groovy|scala):(\d+)", block)
     place = f"{short}.java:{line.group(1)}" if line else short

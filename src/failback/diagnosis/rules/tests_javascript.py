@@ -6,6 +6,7 @@ import re
 
 from failback.diagnosis.rule import Hit, Hypothesis, line_rule, quoted
 from failback.diagnosis.rules.tests import fixes
+from failback.diagnosis.rules.tests_compared import compared
 from failback.model.diagnosis import FailureType
 
 
@@ -132,6 +133,8 @@ def tap(hit: Hit) -> Hypothesis | None:
         return None
     said = re.search(r"error: (?:\|-?\s*)?'?(.+?)'?$|(AssertionError[^\n]*)|(\w*Error: .+)", block, re.MULTILINE)
     text = next((g for g in said.groups() if g), "") if said else ""
+    if values := compared(block):
+        text = f"{text} ({values})" if text else values
     place = re.search(r"((?:[\w./-]+/)?[\w.-]+\.(?:test|spec)?\.?[cm]?[jt]s):(\d+)", block)
     return Hypothesis(
         FailureType.TEST_FAILURE,

@@ -28,7 +28,7 @@ ALL: dict[str, Scenario | Control] = {**BAD, **FORESEEN, **HEALTHY}
 # One of each sort in every run; all of them by `make test-long`.
 ALWAYS = (
     "bad tag, foreseen", "ConfigMap missing", "exit at start, Node.js", "exit at start, Python", "ready but 500",
-    "bad command", "over its memory limit", "failing migration", "config-only change", "StatefulSet",
+    "bad command", "over its memory limit", "failing migration", "config-only change", "StatefulSet", "DaemonSet",
 )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ class Right:
 
 # `update` is what a backup is restored with; so its check, a dry run of the restore, asks for it as well.
 _ALWAYS = (
-    ("Pod", "get list watch create delete"),
+    ("Pod", "get list watch delete"),
     ("Service", "get list watch create patch update delete"),
     ("EndpointSlice", "list watch"),
     ("ConfigMap", "get list create patch update delete"),

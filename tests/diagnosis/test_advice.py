@@ -63,3 +63,14 @@ def _of_step(kind: str, printed: str) -> Diagnosis:
     number = {"test": 2, "quality": 3}[kind]
     step = {"number": number, "name": kind.capitalize(), "type": kind}
     return diagnose(evidence_from_dict({"failed_step": step, "target": "none", "exit_code": 1, "step_output": printed}))
+
+
+def test_a_weak_answer_shows_what_follows_the_cited_line() -> None:
+    # given a tool that no rule knows, whose finding stands below its headline
+    said = _of_step(
+        "quality", "settings.json invalid\n[\n  {\n    path: '/port',\n    message: 'must be integer'\n  }\n]\n"
+    )
+    # then the answer is weak, and names the specifics all the same
+    assert said.confidence < 0.6
+    assert "/port" in said.cause
+    assert "must be integer" in said.cause

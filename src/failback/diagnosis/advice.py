@@ -47,6 +47,37 @@ def advised(best: Hypothesis, scene: Scene) -> tuple[Recommendation, ...]:
     return (replace(first, description=added), *others)
 
 
+WEAK = 0.6
+MORE_LINES = 4
+
+
+def goes_on(best: Hypothesis, scene: Scene, confidence: float) -> str:
+    """What follows the cited line of a step's output, where the answer is weak or the line ends open: the specifics may stand there."""
+    document, index = _cited_at(best, scene)
+    if document is None:
+        return ""
+    line = document.lines[index].rstrip()
+    if confidence >= WEAK and not line.endswith(("{", "[", "(", ":")):
+        return ""
+    near = [document.lines[at] for at in range(index + 1, min(index + 12, len(document.lines)))]
+    below = [quoted(text, 120) for text in near if re.search(r"\w", text) and not _NOISE.search(text)]
+    fresh = [text for text in below if text[:50] not in best.cause][:MORE_LINES]
+    above = _named_above(document, index) if confidence < WEAK else ""
+    more = f"; above it: {above}" if above and above[:50] not in best.cause else ""
+    return more + (f"; below it: {' '.join(fresh)}" if fresh else "")
+
+
+_FILE = re.compile(r"(?:^|[\s(\"'])\.?/?(?:[\w@.-]+/)*[\w@-]+\.[a-z]\w{1,7}\b")
+
+
+def _named_above(document: Document, index: int) -> str:
+    """The nearest of three lines above that names a file."""
+    for at in range(index - 1, max(index - 4, -1), -1):
+        if _FILE.search(document.lines[at][:300]) and not _NOISE.search(document.lines[at]):
+            return quoted(document.lines[at], 120)
+    return ""
+
+
 def _cited_at(best: Hypothesis, scene: Scene) -> tuple[Document | None, int]:
     """(the step's output, the line in it that the hypothesis stands on); (None, 0) where it stands on something else."""
     if best.document is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from failback.diagnosis.advice import advised
+from failback.diagnosis.advice import advised, goes_on
 from failback.diagnosis.asked import answers
 from failback.diagnosis.health import is_healthy
 from failback.diagnosis.rank import ranked
@@ -58,7 +58,7 @@ def _diagnosed(evidence: Evidence) -> Diagnosis:
     best, confidence = order[0]
     return Diagnosis(
         type=best.type,
-        cause=_sentence(best.cause + _taken_away(best, scene) + _context(best)),
+        cause=_sentence(best.cause + _taken_away(best, scene) + _context(best) + goes_on(best, scene, confidence)),
         component=best.component or evidence.service or scene.step_name,
         confidence=confidence,
         affected_components=best.affected,

@@ -15,17 +15,18 @@ from failback.model.diagnosis import FailureType
 
 @line_rule(
     "typescript",
-    "error ts|- error",
-    r"(?P<file>[\w./@-]+\.(?:tsx?|mts|cts|vue|jsx?))[(:](?P<line>\d+)[,:]\d+\)?(?:: | - )error (?P<code>TS\d+): (?P<what>.+)|error (?P<code2>TS\d+): (?P<what2>.+)",
-    source="tsc's TS codes",
+    "error ts|- error|error in ",
+    r"(?P<file>[\w./@-]+\.(?:tsx?|mts|cts|vue|jsx?))[(:](?P<line>\d+)[,:]\d+\)?(?:: | - )error (?P<code>TS\d+): (?P<what>.+)|error (?P<code2>TS\d+): (?P<what2>.+)|ERROR in (?P<file3>[\w./@-]+)[(:](?P<line3>\d+)[,:]\d+\)?\s*\n\s*(?P<code3>TS\d+): (?P<what3>[^\n]+)",
+    source="tsc's TS codes, ts-loader, fork-ts-checker",
+    lines=2,
 )
 def typescript(hit: Hit) -> Hypothesis | None:
     """TypeScript that does not compile."""
     file, line, what, code = (
-        hit.get("file"),
-        hit.get("line"),
-        hit.get("what") or hit.get("what2"),
-        hit.get("code") or hit.get("code2"),
+        hit.get("file") or hit.get("file3"),
+        hit.get("line") or hit.get("line3"),
+        hit.get("what") or hit.get("what2") or hit.get("what3"),
+        hit.get("code") or hit.get("code2") or hit.get("code3"),
     )
     module = re.search(r"Cannot find module '([^']+)'", what) or re.search(
         r"declaration file for module '([^']+)'", what
@@ -231,7 +232,7 @@ _ALONE = re.compile(
     r"^\s*(?P<file>\.{0,2}/?(?:[\w@.()\[\]-]+/)+[\w@.\[\]-]+\.[A-Za-z]\w{0,7})(?::(?P<line>\d+)(?::\d+)?)?:?\s*$"
 )
 _HEADING = re.compile(
-    r"^(?:during|reference|building|compiling|stack|trace|found|build failed)\b|^\S+:$", re.IGNORECASE
+    r"^(?:during|reference|building|compiling|stack|trace|found|build failed)\b|^\S+:$|^in \S+$", re.IGNORECASE
 )
 _BARE = re.compile(r"^\s*(?:Error|Failed to compile|Syntax error|error during build)\W{0,2}\s*$", re.IGNORECASE)
 

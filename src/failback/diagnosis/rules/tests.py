@@ -39,6 +39,9 @@ def pytest(hit: Hit) -> Hypothesis | None:
     assertions = [line.strip() for line in hit.document.lines if line.startswith("E  ")]
     others = len([1 for i in hit.document.hits("failed ") if hit.document.lines[i].startswith("FAILED ")])
     detail = "; ".join(dict.fromkeys(line[1:].strip() for line in assertions[:3])) or why
+    if not detail and (crashed := re.search(r"worker '\w+' crashed while running [^\n]+", hit.document.text)):
+        fatal = re.search(r"Fatal Python error: [^\n]+", hit.document.text)
+        detail = f"{crashed.group(0)}{f' ({fatal.group(0)})' if fatal else ''}"
     code = next((line[1:].strip() for line in hit.document.lines if line.startswith(">  ")), "")
     if not test and not detail:
         heading = next(

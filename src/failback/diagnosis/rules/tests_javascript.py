@@ -99,6 +99,10 @@ def mocha(hit: Hit) -> Hypothesis | None:
             names.append(re.sub(r"^\s*\d+\) ", "", line).strip().rstrip(":"))
         elif "Error" in line and not said:
             said = line.strip()
+            if said.endswith(("{", "[", ":", "(")):  # the message goes on
+                said = quoted(
+                    re.split(r"^\s+at ", "\n".join(below[below.index(line) :]), maxsplit=1, flags=re.MULTILINE)[0], 220
+                )
     place = next(
         (
             m.group(1)

@@ -125,7 +125,7 @@ def test_summary(scene: Scene) -> Iterable[Hypothesis]:
         FailureType.TEST_FAILURE,
         f"A test fails{f' ({spot})' if spot else ''}: {shown}: {below}",
         0.64,
-        fixes(quoted(document.lines[found[0]], 80), spot, shown, scene),
+        fixes(quoted(document.lines[found[0]], 80), spot, f"{shown}: {below}", scene),
         (scene.cite(document, found[0]),),
         scene.step_name,
         names=(spot.split(":")[0],) if spot else (),

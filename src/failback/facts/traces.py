@@ -97,7 +97,7 @@ _PYTEST_FRAME = re.compile(r"^([\w./-]+\.py):(\d+): (?:in (\S+)|(\w+(?:Error|Exc
 _AT = re.compile(r"^\s*at (?:async |new )?(.+)$")
 _AT_NODE = re.compile(r"^(?:(.*?) \()?((?:file://|node:|/|[A-Za-z]:\\|\./|\w)[^()]*?):(\d+):(\d+)\)?$")
 _AT_JAVA = re.compile(r"^(?:[\w.@-]+//?)?([\w.$<>/-]+)\(([^():]*)(?::(\d+))?\)")
-_AT_NET = re.compile(r"^(.+?\))(?: in (.+):line (\d+))?$")
+_AT_NET = re.compile(r"^(.+?\))(?: (?:\[0x[0-9a-f]+\] )?in (.+?):(?:line )?(\d+) ?)?$")
 _RAISED = re.compile(
     r"((?:[A-Za-z_][\w$]*(?:\.|::|\\))*(?:[A-Z][\w$]*)?(?:Error|Exception|Throwable|Failure|Fault|Rejection|Interrupt)[\w$]*)"
     r"(?: \[(\w+)\])?(?:: ?(.*))?$"

@@ -16,7 +16,8 @@ _PATHS = (
     r"(?:open|stat|lstat|scandir|access|mkdir|unlink|readlink|copyfile|rename|spawn|read|chdir) '(?P<node>[^']+)'",
     r"(?:No such file or directory|not found|cannot find the file)[^'\"]{0,20}[:,]? ['\"](?P<quoted>[^'\"]+)['\"]",
     r"(?:open|stat|lstat|read|chdir|mkdir|unlink|fork/exec|lchown|CreateFile) (?P<go>[^\s:]+): (?:no such file|permission denied|read-only)",
-    r"^(?:\S+/)?[\w.-]+: (?P<tool>[\w@+-]*[./][\w./@+-]*): No such file",  # cat: config/x.json: No such file or directory
+    r"\"file://(?P<uri>[^\"\n]+)\": open",
+    r"^(?:\S+/)?[\w.-]+(?: \(\w+\))?: (?P<tool>[\w@+-]*[./][\w./@+-]*): (?:Cannot (?:open|stat): )?No such file",  # cat: config/x.json: No such file or directory
     r"(?<![\w/.-])(?:can't open file|cannot open|could not open|failed to open|unable to open|can't find|cannot find|could not find|cannot load|failed to load|unable to load|cannot read|could not read"
     r"|failed to read|unable to read|error (?:opening|reading|loading)|cannot access|cannot create(?: directory)?|cannot stat|missing\b(?!-))[\w ]{0,30}:? ?['\"‘`(]?(?P<verb>[\w./~@+-]*[/.][\w./~@+-]+)",
     r"Could not find (?:file|a part of the path) '(?P<net>[^']+)'",
@@ -27,11 +28,13 @@ _PATHS = (
     r"(?P<bare>(?<![\w])/(?:[\w.@+-]+/)*[\w.@+-]+): (?:No such file|Permission denied|Read-only|cannot)",
     r"(?<![\w:/])(?P<last>/(?:[\w.@+-]+/)+[\w.@+-]+)",
 )
+_PHP_PLACE = re.compile(r" in \S+\.php(?: on line |:)\d+")  # where the code stands, not what it wanted
 _COMPILED = tuple(re.compile(pattern, re.IGNORECASE) for pattern in _PATHS)
 
 
 def path_in(line: str) -> str:
     """The path that an error line speaks of, by the forms in which runtimes and tools name one; "" where there is none."""
+    line = _PHP_PLACE.sub("", line)
     for pattern in _COMPILED:
         match = pattern.search(line)
         if match:
@@ -158,6 +161,8 @@ def file_forbidden(hit: Hit) -> Hypothesis | None:
         )
     ):
         return None
+    if not path and _PHP_PLACE.search(line):
+        path = path_in(hit.document.window(hit.index + 1, 0, 0))  # a warning without the path: what the code says next
     if not path:
         around = hit.document.window(hit.index, 0, 20) if hit.trace else ""
         named = re.search(r"path: '([^']+)'", around)

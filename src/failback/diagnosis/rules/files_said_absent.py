@@ -14,7 +14,7 @@ from failback.model.diagnosis import FailureType
 
 _FILE = FailureType.MISSING_FILE
 _ABSENT = r"(?:does(?: not|n't) exist|(?:was |is |could |can)? ?not (?:be )?(?:found|located|present|there)|is missing|not found|is absent|no such file)"
-_NAMED = r"(?:[\w.-]+/)*[\w-]+(?:\.[\w-]+)*\.(?:ya?ml|json5?|toml|ini|conf|cfg|config|properties|env|xml|hcl|kdl|ron|rb|py|js|cjs|mjs|ts|php|pem|crt|key|p12|jks|sql|csv|tmpl|html|ru|lua|psgi|jar|war|so|bin|dat|db)"
+_NAMED = r"(?:[\w.-]+/)*[\w-]+(?:\.[\w-]+)*\.(?:ya?ml|json5?|toml|ini|conf|cfg|config|properties|env|xml|hcl|kdl|ron|rb|py|js|cjs|mjs|ts|php|pem|crt|key|p12|jks|sql|csv|tmpl|html|ru|lua|psgi|jar|war|so|bin|dat|db|zip|tar|tgz|gz|xz|whl|deb)"
 
 
 @line_rule(
@@ -24,7 +24,7 @@ _NAMED = r"(?:[\w.-]+/)*[\w-]+(?:\.[\w-]+)*\.(?:ya?ml|json5?|toml|ini|conf|cfg|c
     rf"|Config data (?:resource|location) '(?:file |class path resource )?\[?(?P<b>[^'\]]+)\]?'[^\n]*?(?:does not exist|cannot be found)"
     rf"|(?:^|[\s:(])(?:the )?(?:config(?:uration)?|settings?|options|properties|environment|env|data|rules?|policy|schema|key|certificate|input|script|license|credentials) file:? [\"'`(\[]*(?P<c>[\w./~-]+?)[\"'`)\]]* {_ABSENT}"
     rf"|(?:^|[\s(:])[\"'`]?(?P<d>(?:/|\./|\.\./)?{_NAMED})[\"'`)]?:? {_ABSENT}"
-    rf"|(?:[Cc]ould not|[Cc]annot|[Cc]an't|[Uu]nable to|[Ff]ailed to) (?:find|locate)(?: the)?(?: (?:config\w*|settings?|properties|data|template|schema|key|certificate|input))?(?: file)?:? [\"'`]?(?P<e>(?:/|\./|\.\./)?{_NAMED})[\"'`]?)",
+    rf"|(?:[Cc]ould not|[Cc]annot|[Cc]an't|[Uu]nable to|[Ff]ailed to) (?:find(?: or open)?|locate)(?: the)?(?: (?:config\w*|settings?|properties|data|template|schema|key|certificate|input))?(?: file)?:? [\"'`]?(?P<e>(?:/|\./|\.\./)?{_NAMED})[\"'`]?)",
     source="viper, Spring Boot, gunicorn, Poetry, config-rs and programs' own checks of a path",
 )
 def said_absent(hit: Hit) -> Hypothesis | None:

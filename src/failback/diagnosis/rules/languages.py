@@ -228,6 +228,8 @@ def php(hit: Hit) -> Hypothesis | None:
             ),
         )
     what, file = hit.get("what"), scene.in_release(hit.get("file"))
+    if re.match(r"[\w\\]*(?:InvalidConfiguration|InvalidOption|UndefinedOptions|MissingOptions)\w*Exception", what):
+        return None  # its class says more than that it was thrown
     if re.search(r"SQLSTATE\[(?:HY000|08006)\] \[(?:2002|2003|7)\]|Connection refused|getaddrinfo", what):
         return None
     required = re.search(r"Failed opening required '([^']+)'", what)

@@ -19,6 +19,9 @@ REMOVED = {"distutils": "3.12", "imp": "3.12", "asynchat": "3.12", "asyncore": "
            "crypt": "3.13", "imghdr": "3.13", "sndhdr": "3.13", "nntplib": "3.13", "audioop": "3.13", "uu": "3.13", "lib2to3": "3.13"}  # fmt: skip
 
 
+_NAMESPACES = frozenset({"google", "azure", "zope", "ruamel", "backports", "jaraco", "sphinxcontrib", "opentelemetry"})
+
+
 @line_rule(
     "python-module",
     "no module named|module not found",
@@ -81,7 +84,8 @@ def module_missing(hit: Hit) -> Hypothesis | None:
             add_file(path, scene),
             names=(path, module),
         )
-    if "." in module and not is_python_stdlib(top) and _installed(trace, top):
+    by_other = bool(importer) and top not in _NAMESPACES  # were the package itself absent, its name would stand alone
+    if "." in module and not is_python_stdlib(top) and (by_other or _installed(trace, top)):
         package = distribution_of(top)
         return Hypothesis(
             FailureType.VERSION_INCOMPATIBILITY,

@@ -58,6 +58,19 @@ ROWS = (
         unless=r"\\r",  # a carriage return in the script, not a folder
     ),
     row(
+        "checksum-differs",
+        "computed checksum",
+        r"(?P<a>[^\s:]+): FAILED\s*\n[^\n]*computed checksums? did NOT match|computed checksums? did NOT match",
+        FailureType.BUILD_FAILURE,
+        "The checksum of {a} does not match (mismatch): the file is not what was recorded in the list of checksums",
+        "Verify {a} and correct the checksum (SHA256SUMS), or download it again",
+        "Find out whether {a} was replaced at its source or is broken; when the new file is trusted, update its line in the checksum file, otherwise fetch it again from a source that is",
+        "sha256sum {a} > SHA256SUMS",
+        source="coreutils' sha256sum --check",
+        sure=0.94,
+        before=1,
+    ),
+    row(
         "base-image-argument-empty",
         "no from statement found|should not be blank|empty base name|no build stage in current context|build argument|base name (",
         r"missing \\?\"(?P<a>\w+)\\?\" build argument|base name \((?P<b>[^)]*)\) should not be blank|no FROM statement found|[Nn]o build stage in current context|empty base name",

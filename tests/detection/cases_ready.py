@@ -41,6 +41,11 @@ FIRES = (
     fires("ready-check-raises", view(UNCAUGHT, TWIN, at_s=4), "500 from both for three seconds, and both say why"),
     fires(
         "ready-check-raises",
+        view(replace(UNCAUGHT, new_errors=("TypeError: fetch is not a function",)), at_s=4),
+        "a name that its code does not have",
+    ),
+    fires(
+        "ready-check-raises",
         view(UNCAUGHT, at_s=2.1),
         "a third of the plan's patience",
         limits=replace(LIMITS, ready_s_max=3),
@@ -129,6 +134,11 @@ LOOK_ALIKES = (
         "ready-check-raises",
         view(replace(UNCAUGHT, new_errors=("Error: connect ECONNREFUSED 10.0.0.5:5432",)), at_s=9),
         "what it needs may come up yet",
+    ),
+    look_alike(
+        "ready-check-raises",
+        view(replace(UNCAUGHT, new_errors=("TypeError: Cannot read properties of undefined (reading 'eur')",)), at_s=9),
+        "a value that may be there once all is loaded",
     ),
     look_alike(
         "ready-check-raises",

@@ -25,7 +25,7 @@ from failback.detection.sight import (
     told_statement,
     told_waiting,
 )
-from failback.facts.start_failure import start_failure
+from failback.facts.start_failure import no_wait_removes
 from failback.model.observation import Limits, ReplicaView, View
 
 UNREADY_CHECKS = 3  # as many as Kubernetes' own failureThreshold
@@ -67,22 +67,21 @@ def ready_check_denied(view: View, limits: Limits) -> Finding | None:
 
 
 def ready_check_raises(view: View, limits: Limits) -> Finding | None:
-    """Every replica answers 500, and its log says why in words that would be the same after any wait."""
-    waiting = [one for one in live(view) if one.running and one.ready_at_s is None]
+    """As many replicas as are wanted answer 500, and each one's log says why in words that no wait will change."""
     facts: list[str] = []
-    for replica in waiting:
+    lines: list[str] = []
+    for replica in live(view):
         since_s = replica.raises_since_s
-        if since_s is None or view.at_s < raises_due_s(since_s, limits):
-            return None
-        line = next((one for one in replica.new_errors if start_failure(1, one) is not None), None)
-        if line is None:
-            return None
-        facts += [f"{replica.name}: {line}", *_failing_checks(view, replica)]
-    if not waiting or len(waiting) < len(live(view)):
+        line = next((one for one in replica.new_errors if no_wait_removes(one)), None)
+        if since_s is None or line is None or not replica.running or replica.ready_at_s is not None:
+            continue
+        if view.at_s >= raises_due_s(since_s, limits):
+            lines.append(line)
+            facts += [f"{replica.name}: {line}", *_failing_checks(view, replica)]
+    if len(lines) < max(1, view.replicas_wanted):
         return None
-    why = facts[0].partition(": ")[2]
     return Finding(
-        f"each of the {len(waiting)} replicas answers its ready check with 500: {short(why, 120)}",
+        f"each of the {len(lines)} replicas answers its ready check with 500: {short(lines[0], 120)}",
         tuple(facts[:EVIDENCE_MAX]),
     )
 
@@ -162,7 +161,7 @@ RULES = (
     failed(
         "ready-check-raises",
         ready_check_raises,
-        why="an error that nobody caught, on every replica, for a reason in the release itself (a module, a file, "
+        why="an error that nobody caught, on every replica, for a reason in the release itself (a module, a name, "
         "a setting that is not there): a service that is still starting says 503, and nothing of the kind",
         source="failback's own ready check; the replicas' logs, without what the stable revision prints as well",
     ),

@@ -53,6 +53,11 @@ _REASONS: tuple[tuple[str, str], ...] = (
                    r"|UnhandledPromiseRejection|panic: (?:runtime error|assignment to entry in nil map)|index out of range|index out of bounds"
                    r"|undefined (?:method|local variable) .*(?:NoMethodError|NameError|for )|Call to undefined (?:function|method)|java\.lang\.NullPointerException|System\.NullReferenceException"),
 )  # fmt: skip
+_NO_SUCH_NAME = re.compile(
+    r"(?:Type|Reference)Error: .*(?:is not a function|is not a constructor|is not defined)$|\bNameError: name '"
+    r"|AttributeError: (?:module|type object) '[^']+' has no attribute|TypeError: .*got an unexpected keyword argument"
+    r"|Call to undefined (?:function|method)|undefined (?:method|local variable) .*NoMethodError|NoSuchMethodError"
+)
 _NO_COMMAND = re.compile(r"not found$|\$PATH|exec: ", re.MULTILINE)
 _COMPILED: list[tuple[str, re.Pattern[str]]] = []
 _HANDLED = re.compile(
@@ -95,6 +100,12 @@ def start_failure(exit_code: int | None, log_tail: str) -> StartFailure | None:
             by_file = name == "command not found" and exit_code != 127 and not _NO_COMMAND.search("\n".join(shown))
             return StartFailure("missing file" if by_file else name, proof.strip())
     return StartFailure("command not found") if exit_code == 127 else None
+
+
+def no_wait_removes(line: str) -> bool:
+    """Whether one line of a process that goes on names what is in the release itself: what `start_failure` knows, or a
+    name that its code does not have. A value that is not there (yet) is none of that."""
+    return start_failure(1, line) is not None or (_NO_SUCH_NAME.search(line) is not None and not _HANDLED.search(line))
 
 
 def _by_others(line: str) -> bool:

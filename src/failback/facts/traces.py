@@ -94,7 +94,9 @@ class Trace:
 _PY_FRAME = re.compile(r'^[\s|+]*File "([^"]+)", line (\d+)(?:, in (.+))?')
 _PY_RAISED = re.compile(r"^[|+\sE]*((?:[A-Za-z_]\w*\.)*[A-Z_]\w*)(?:: (.*))?$")
 _PYTEST_FRAME = re.compile(r"^([\w./-]+\.py):(\d+): (?:in (\S+)|(\w+(?:Error|Exception))?)")
-_AT = re.compile(r"^\s*at (?:async |new )?(.+)$")
+_AT = re.compile(
+    r"^\s*at (?:async |new )?(.+?)(?: \{)?$"
+)  # Node.js prints the properties of an error after its last frame
 _AT_NODE = re.compile(r"^(?:(.*?) \()?((?:file://|node:|/|[A-Za-z]:\\|\./|\w)[^()]*?):(\d+):(\d+)\)?$")
 _AT_JAVA = re.compile(r"^(?:[\w.@-]+//?)?([\w.$<>/-]+)\(([^():]*)(?::(\d+))?\)")
 _AT_NET = re.compile(r"^(.+?\))(?: (?:\[0x[0-9a-f]+\] )?in (.+?):(?:line )?(\d+) ?)?$")

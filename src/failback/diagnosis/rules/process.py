@@ -327,7 +327,9 @@ def bad_option(hit: Hit) -> Hypothesis | None:
     if hit.get("need"):
         below = hit.document.window(hit.index, 0, 2)
         wanted = re.search(r"(--?[A-Za-z][\w-]*|<[\w-]+>)", below) or re.search(
-            r"required: (.+)|['\"](\w[\w-]*)['\"]", below
+            r"required: (.+)|['\"](\w[\w-]*)['\"]|(?:argument|option|parameter|flag)s?: (\w[\w -]*)$",
+            below,
+            re.MULTILINE,
         )
         name = next((g for g in wanted.groups() if g), "") if wanted else "what the message names"
         return Hypothesis(

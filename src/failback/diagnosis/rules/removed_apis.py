@@ -34,7 +34,7 @@ _DROPPED = {
 )
 def said_gone(scene: Scene, document: Document, trace: Trace, root: Raised) -> Hypothesis | None:
     """A library raises on purpose: what the code calls was removed or changed in the installed version."""
-    last = root.frames[-1 if trace.kind == "python" else 0] if root.frames else None
+    last = root.frames[-1] if root.frames else None
     package = last.package if last else None
     gone = _GONE.search(root.message)
     if package is None or gone is None:

@@ -153,7 +153,7 @@ ROWS = (
         r"DECODER routines::unsupported|1E08010C|\"(?:pkcs8|spki|x509)\" must be [^\n]*formatted string|Could not parse (?:the )?(?:provided )?(?:public |private )?key[^\n]*|must be an asymmetric key[^\n]*|Could not deserialize key data[^\n]*|Unable to load PEM file[^\n]*|InvalidKeyFormat[^\n]*|failed to (?:parse|decode) (?:PEM|private key)[^\n]*",
         _INVALID,
         "A private key in the configuration cannot be read (JWT_PRIVATE_KEY or the like): its PEM format is broken, usually the line breaks",
-        "Correct the key's PEM format (line breaks)",
+        "Correct the private key's PEM format (line breaks)",
         "Store the key with real newlines (a file, or a Secret; in a variable replace \\n by line breaks, without quotes), or as base64 that the program decodes",
         "key = process.env.JWT_PRIVATE_KEY.replace(/\\\\n/g, '\\n')",
         source="OpenSSL 3's decoder, cryptography, JOSE libraries",

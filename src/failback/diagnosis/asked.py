@@ -55,6 +55,10 @@ _LISTENS = re.compile(
     r"(?:(?P<scheme>https?)://)?(?P<host>\[[0-9a-fA-F:]*\]|\d{1,3}(?:\.\d{1,3}){3}|localhost|\*|0\.0\.0\.0|[\w-]+(?=:\d))?(?::|[Pp]orts?(?:\(s\))?[:= ]+\(?|:::)(?P<port>\d{2,5})\b(?![.\d])",
     re.IGNORECASE,
 )
+_LISTENS_BARE = re.compile(
+    r"\b(?:listening|running|serving|started|bound|accepting\b[^\n]{0,20}) (?:on|at) (?P<port>\d{2,5})\s*(?:[.,;!]|\.\.\.|$)",
+    re.IGNORECASE,
+)
 _NO_LISTEN = re.compile(
     r"\b(?:connect(?:ing|ed)? to|upstream|broker|database|redis|postgres|mysql|mongo|kafka|refused|failed|error|cannot|unable|proxy(?:ing)? to|client|peer|retry|waiting for|jdbc:|amqp:)\b|://[\w.-]+:[^/\s@]+@|already in use",
     re.IGNORECASE,
@@ -160,7 +164,7 @@ def _kubelet(scene: Scene) -> list[Answer]:
             Answer(
                 statement.cited()[0], (url and url.group("path")) or text(http, "path"), (url and url.group("host")) or (address.group(1) if address else ""),
                 (url and url.group("port")) or (address.group(2) if address else "") or str(get(http, "port") or get(spec, "tcpSocket", "port") or get(spec, "grpc", "port") or ""),
-                (url and url.group("scheme")) or text(http, "scheme").lower(), int(status.group(1)) if status else None, problem, kind, container, what.strip(),
+                (url and url.group("scheme")) or text(http, "scheme").lower() or ("grpc" if get(spec, "grpc") else ""), int(status.group(1)) if status else None, problem, kind, container, what.strip(),
             )
         )  # fmt: skip
     return found
@@ -247,7 +251,7 @@ def listeners(scene: Scene) -> tuple[Listener, ...]:
         )
         for index in indices[:200]:
             line = document.lines[index][:600]
-            match = _LISTENS.search(line)
+            match = _LISTENS.search(line) or _LISTENS_BARE.search(line)
             if (
                 match
                 and not line.lstrip().startswith(("at ", "File ", "from "))  # "(/app/server.js:4:16)"
@@ -255,13 +259,14 @@ def listeners(scene: Scene) -> tuple[Listener, ...]:
                 and 0 < int(match.group("port")) <= 65535
                 and document.level(index) not in ("ERROR", "FATAL")
             ):
-                host = (match.group("host") or "").lower()
+                said = match.groupdict()
+                host = (said.get("host") or "").lower()
                 serving_on = re.search(r"\bon (\d{1,3}(?:\.\d{1,3}){3}|localhost|\[::1?\]) port", line)
                 found.append(
                     Listener(
                         host or (serving_on.group(1) if serving_on else ""),
                         match.group("port"),
-                        (match.group("scheme") or "").lower(),
+                        (said.get("scheme") or "").lower(),
                         document,
                         index,
                     )

@@ -7,7 +7,9 @@ import re
 from failback.diagnosis.recommend import high
 from failback.diagnosis.recommend.kube import in_namespace
 from failback.diagnosis.rule import Hypothesis, quoted
+from failback.diagnosis.scene import Scene
 from failback.diagnosis.statements import Told, statement_rule
+from failback.facts.signatures import error_lines
 from failback.model.diagnosis import FailureType
 
 _MIGRATION = re.compile(r"migrat|schema|alembic|flyway|liquibase|db-?(?:up|init|seed)|prisma", re.IGNORECASE)
@@ -31,10 +33,7 @@ def job_failed(told: Told) -> Hypothesis | None:
         if late
         else "its pods failed as often as allowed (backoffLimit)"
     )
-    last = next(
-        (quoted(line) for d in told.scene.logs for line in reversed(d.lines) if line.strip()),
-        "",
-    )
+    last = _said_last(told.scene)
     return Hypothesis(
         kind,
         f"The Job {name} failed: {why}{f'; its pod printed: {last}' if last else ''}: {quoted(said.message)}",
@@ -49,6 +48,18 @@ def job_failed(told: Told) -> Hypothesis | None:
         component=name,
         names=(name,),
     )
+
+
+def _said_last(scene: Scene) -> str:
+    """The last error that the pods printed, else their last line: two streams come in any order."""
+    for document in scene.logs:
+        if document.traces:
+            root = document.traces[-1].root
+            return quoted(f"{root.name}: {root.message}")
+        errors = error_lines(document)
+        if errors:
+            return quoted(document.lines[max(errors.values())])
+    return next((quoted(line) for d in scene.logs for line in reversed(d.lines) if line.strip()), "")
 
 
 @statement_rule(

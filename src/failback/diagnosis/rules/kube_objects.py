@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
+from failback.diagnosis.kube import get
 from failback.diagnosis.recommend import commit, high
 from failback.diagnosis.recommend.kube import in_namespace, workload
 from failback.diagnosis.rule import Hypothesis, quoted
+from failback.diagnosis.scene import Scene
 from failback.diagnosis.statements import Told, statement_rule
 from failback.model.diagnosis import FailureType
 
@@ -39,6 +41,9 @@ def immutable(told: Told) -> Hypothesis | None:
         names=(field.rsplit(".", 1)[-1], name),
         facts={"field": field},
     )
+
+
+_QUANTITY = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[numkMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?")
 
 
 @statement_rule(
@@ -75,6 +80,10 @@ def invalid(told: Told) -> Hypothesis | None:
     field = ", ".join(dict.fromkeys(fields)) or told.get("ve")
     supported = re.search(r"supported values: (.+)", said.message)
     hint = f" (supported values: {supported.group(1)[:160]})" if supported else ""
+    if "quantities must match" in said.message:
+        wrong = _wrong_quantities(scene)
+        field = field or ", ".join(f"{where}: {value}" for where, value in wrong) or "the quantity"
+        hint = " (a quantity is a number with a suffix like 500m for CPU, 512Mi or 512M for memory: capital M, no b)"
     unknown = " is unknown to the API server (misspelled, or at the wrong level)" if strict else ""
     detail = quoted(told.get("what") or told.get("strict") or said.message, 380)
     return Hypothesis(
@@ -93,6 +102,19 @@ def invalid(told: Told) -> Hypothesis | None:
         names=tuple(part.rsplit(".", 1)[-1] for part in fields[:3]),
         facts={"field": field},
     )
+
+
+def _wrong_quantities(scene: Scene) -> list[tuple[str, str]]:
+    """(where, value) of requests and limits in the manifests that are no quantity; the API server does not say which."""
+    found = []
+    for manifest in scene.evidence.manifests:
+        spec = get(manifest, "spec", "template", "spec") or get(manifest, "spec")
+        for container in get(spec, "containers") or ():
+            for kind in ("requests", "limits"):
+                for resource, value in (get(container, "resources", kind) or {}).items():
+                    if not _QUANTITY.fullmatch(str(value)):
+                        found.append((f"resources.{kind}.{resource}", str(value)))
+    return found
 
 
 def _schema_path(field: str) -> str:

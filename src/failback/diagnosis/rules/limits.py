@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
+from failback.diagnosis.kube import get
 from failback.diagnosis.recommend import high
 from failback.diagnosis.rule import Hit, Hypothesis, line_rule, trace_rule
-from failback.diagnosis.rules.network import address_in
+from failback.diagnosis.rules.addresses import address_in
 from failback.diagnosis.scene import Scene
 from failback.facts.document import Document
 from failback.facts.traces import Raised, Trace
@@ -31,6 +32,8 @@ def port_in_use(hit: Hit) -> Hypothesis | None:
     twice = _listens_twice(hit.scene)
     own = f"; the release now listens twice ({twice})" if twice else ""
     where = f"Port {port}" if port else "The port"
+    if any(len(containers) > 1 for pod in hit.scene.pods() if (containers := get(pod, "spec", "containers") or ())):
+        own += f"; it is the container {hit.document.source.removesuffix(' (previous)').split('/')[-1]} of the pod that finds it taken: containers of one pod share its ports"
     return Hypothesis(
         FailureType.PORT_CONFLICT,
         f"{where} is already in use{f' on {host}' if host else ''}: another process or listener has the address{own}{hit.at}: {hit.line}",

@@ -24,11 +24,22 @@ def in_migration(hit: Hit) -> bool:
 
 _FILE = re.compile(r"([\w./-]*(?:migrat|changelog|versions|schema|sql)[\w./-]*\.(?:sql|py|rb|js|ts|php|xml|ya?ml|exs)|[\w./-]+\.sql)(?::(\d+))?", re.IGNORECASE)  # fmt: skip
 
+_NAMED = re.compile(r"[Mm]igration (?:file )?[\"'`]?([\w.-]+)[\"'`]? (?:\(\w+\) )?failed")
+_RUNNERS = re.compile(
+    r"[/\\](?:yoyo/migrations|alembic/(?:runtime|operations|command)\w*|django/db/migrations/\w+|umzug/\S+|knex/lib/migrations/\S+|drizzle-orm/\S*migrator|db-migrate/\S+|node-pg-migrate/\S+|typeorm/migration/\S+|active_record/migration|Doctrine/Migrations|peewee_migrate|aerich)\b"
+)
+
+
+def _by_runner(hit: Hit) -> bool:
+    """True where a migration tool's own frames are around the error."""
+    return bool(_RUNNERS.search(hit.document.window(hit.index, 60, 12)))
+
 
 def _file(hit: Hit) -> str:
     found = _FILE.search(hit.line) or _FILE.search(hit.document.window(hit.index, 12, 6))
     place = f"{found.group(1)}{f':{found.group(2)}' if found.group(2) else ''}" if found else ""
-    return hit.scene.in_release(place) if place else hit.place
+    named = None if place else _NAMED.search(hit.document.window(hit.index, 12, 6))
+    return hit.scene.in_release(place) if place else named.group(1) if named else hit.place
 
 
 @line_rule(
@@ -118,7 +129,8 @@ def changeset(hit: Hit) -> Hypothesis | None:
 def sql_error(hit: Hit) -> Hypothesis | None:
     """A statement that the database refuses while a step named for migrations runs."""
     file = hit.get("f") or hit.get("mf")
-    if not (_STEP.search(hit.scene.step_name) or (file and _STEP.search(file))) or _CONNECTS.search(hit.line):
+    told = _STEP.search(hit.scene.step_name) or (file and _STEP.search(file)) or _by_runner(hit)
+    if not told or _CONNECTS.search(hit.line):
         return None
     if hit.document.role == "step" and hit.scene.step_type in ("test", "quality", "security"):
         return None

@@ -6,6 +6,7 @@ import re
 
 from failback.diagnosis.recommend import high, medium
 from failback.diagnosis.rule import Hit, Hypothesis, line_rule
+from failback.diagnosis.rules.addresses import NOT_HOSTS, address_in
 from failback.diagnosis.scene import Scene
 from failback.model.diagnosis import FailureType, Recommendation
 
@@ -31,89 +32,6 @@ _KINDS = (
     ("MQTT", r"mqtt"),
     ("Neo4j", r"neo4j"),
 )
-_ADDRESS = (
-    r"(?P<h1>\[[0-9a-fA-F:]+\]|[\w.-]+):(?P<p1>\d{2,5})(?!\d|:\d|\.\d)",
-    r"server at \"(?P<h2>[^\"]+)\"(?: \([^)]*\))?, port (?P<p2>\d+)",
-    r"host=?'?(?P<h3>[\w.-]+)'?,? port=?(?P<p3>\d+)",
-    r"(?:to|for) \"?(?P<h4>[\w.-]+)\"? port (?P<p4>\d+)",
-    r"host \"(?P<h5>[^\"]+)\"[\s\S]{0,120}?port (?P<p5>\d+)",
-    r"on '(?P<h6>[\w.-]+)(?::(?P<p6>\d+))?'",
-    r"port (?P<p7>\d+) on (?P<h7>\d+\.\d+\.\d+\.\d+|[a-z][\w.-]*)",
-    r"address: '(?P<h8>[^']+)',\s*port: (?P<p8>\d+)",
-    r"(?:host|hostname|address|server|for|lookup|ENOTFOUND|EAI_AGAIN|resolve(?: host)?|Host:?|UnknownHostException):? ?[\"'`(]?(?P<h9>[a-zA-Z][\w-]*(?:\.[\w-]+)*\.?\b)[\"'`)]?",
-)
-_COMPILED = tuple(re.compile(pattern) for pattern in _ADDRESS)
-_NOT_HOSTS = frozenset(
-    [
-        "localhost:",
-        "name",
-        "host",
-        "the",
-        "to",
-        "for",
-        "a",
-        "server",
-        "connection",
-        "address",
-        "lookup",
-        "is",
-        "not",
-        "known",
-        "failed",
-        "error",
-        "node",
-        "service",
-        "ERROR",
-        "INFO",
-        "WARN",
-        "line",
-        "py",
-        "js",
-        "ts",
-        "java",
-        "go",
-        "rb",
-        "rs",
-        "php",
-        "File",
-        "app",
-        "at",
-        "Error",
-        "Exception",
-        "http",
-        "https",
-        "connect",
-        "Connection",
-        "connection",
-        "server:",
-        "Is",
-        "resolved",
-        "DNS",
-        "any",
-        "all",
-    ]
-)
-
-
-def address_in(text: str) -> tuple[str, str]:
-    """(host, port) that an error line names; "" where it names none. Ports of source lines are left out."""
-    for number, pattern in enumerate(_COMPILED, start=1):
-        for match in pattern.finditer(text):
-            host = match.group(f"h{number}") or ""
-            port = match.groupdict().get(f"p{number}") or ""
-            if (
-                not host
-                or host in _NOT_HOSTS
-                or (port == "53" and re.fullmatch(r"[\d.]+", host))  # the name server, not the name
-                or re.search(r"\.(?:py|js|ts|mjs|cjs|java|go|rb|rs|php|cs|c|cc|cpp|h|kt|scala|ex|so)$", host)
-            ):
-                continue
-            if number == 1 and (
-                re.fullmatch(r"\d+|\d+[-T]\d+.*", host) or int(port) > 65535 or re.fullmatch(r"\d\d(?:\.\d+)?", host)
-            ):
-                continue
-            return host, port
-    return "", ""
 
 
 def target_of(hit: Hit, reach: int = 6) -> tuple[str, str, str]:
@@ -166,7 +84,7 @@ def _called(hit: Hit) -> tuple[str, str]:
     texts += [hit.document.lines[i] for i in range(start - 1, max(start - 7, -1), -1)]
     for text in texts:
         match = _URL.search(text)
-        if match and match.group("host") not in _NOT_HOSTS and "." in match.group("host") + ".":
+        if match and match.group("host") not in NOT_HOSTS and "." in match.group("host") + ".":
             return match.group("host"), match.group("port") or ""
         host, port = address_in(text) if text and ("refused" in text or "connect" in text.lower()) else ("", "")
         if host and port:
@@ -295,12 +213,13 @@ def _download(hit: Hit, host: str, why: str) -> Hypothesis:
         "",
     )
     name = f" for {what}" if what else ""
+    place = ":".join(part for part in address_in(hit.line) if part) or host
     return Hypothesis(
         FailureType.DEPENDENCY_RESOLUTION,
         f"Packages cannot be downloaded{name}: {host or 'the package index'} {why}: {hit.line}",
         0.85 if host else 0.72,
         (
-            high(f"Restore the way to {host or 'the package index'}", f"Check network, proxy, DNS and the address of the registry or mirror where the step runs{name}, then run the build again; a mirror or vendored packages make it independent", f"curl -v https://{host or 'HOST'}/"),
+            high(f"Restore the way to {place or 'the package index'}", f"Check network, proxy, DNS and the address of the host (registry, Git remote or mirror) where the step runs{name}, then run the build again; a mirror or vendored packages make it independent", f"curl -v https://{host or 'HOST'}/"),
         ),
         names=(host, what),
     )  # fmt: skip
@@ -325,7 +244,7 @@ def unresolved(hit: Hit) -> Hypothesis | None:
             (
                 v
                 for v in named.groups()
-                if v and v.lower() not in _NOT_HOSTS and v.lower() not in ("name", "on", "in", "from", "by")
+                if v and v.lower() not in NOT_HOSTS and v.lower() not in ("name", "on", "in", "from", "by")
             ),
             "",
         )

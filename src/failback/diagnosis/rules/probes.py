@@ -11,6 +11,7 @@ from failback.diagnosis.kube import container_states, killed_by_probe
 from failback.diagnosis.recommend import high, medium
 from failback.diagnosis.recommend.kube import patch
 from failback.diagnosis.rule import Hypothesis, quoted, scene_rule
+from failback.diagnosis.rules.probe_statuses import refused_host, server_error
 from failback.diagnosis.scene import Scene
 from failback.model.diagnosis import Citation, FailureType, Recommendation
 
@@ -22,7 +23,6 @@ _THROTTLED = re.compile(
     r"nr_throttled[ :=]+([1-9]\d*)|throttled_(?:time|usec)[ :=]+([1-9]\d*)|CPUThrottlingHigh|cpu throttl", re.IGNORECASE
 )
 SMALL_CPU_MILLIS = 150
-THROTTLED_SHARE_MIN = 0.25
 
 
 @scene_rule(
@@ -59,9 +59,9 @@ def _explained(scene: Scene, answer: Answer, where: tuple[Listener, ...], asked:
     elif answer.status in (404, 405, 401, 403, 301, 302, 307, 308, 410, 406, 415, 426):
         yield _path(scene, answer)
     elif answer.status == 400:
-        yield from _refused_host(scene, answer)
+        yield from refused_host(scene, answer)
     elif answer.status is not None and answer.status >= 500:
-        yield from _server_error(scene, answer)
+        yield from server_error(scene, answer)
 
 
 def _what(answer: Answer) -> str:
@@ -90,12 +90,14 @@ def _no_answer(scene: Scene, answer: Answer, where: tuple[Listener, ...], asked:
     ports = {listener.port for listener in where}
     other = [listener for listener in where if listener.port != answer.port]
     same = [listener for listener in where if listener.port == answer.port or not answer.port]
-    if answer.problem == "refused" and answer.port and other and answer.port not in ports:
+    kubelet = answer.probe in ("readiness", "liveness", "startup")
+    silent = answer.problem == "refused" or (answer.problem == "timeout" and kubelet)
+    if silent and answer.port and other and answer.port not in ports:
         listener = other[-1]
         yield Hypothesis(
             FailureType.PROBE_MISCONFIGURED,
-            f"{_what(answer)} asks port {answer.port}, but the service listens on port {listener.port} (connection refused): {quoted(listener.document.lines[listener.index], 160)}",
-            0.95,
+            f"{_what(answer)} asks port {answer.port}, but the service listens on port {listener.port} ({'connection refused' if answer.problem == 'refused' else 'timed out'}): {quoted(listener.document.lines[listener.index], 160)}",
+            0.95 if answer.problem == "refused" else 0.86,
             _port_fix(scene, answer, listener),
             (scene.cite(listener.document, listener.index),),
             names=(answer.port, listener.port, "PORT", "containerPort", "readinessProbe", "livenessProbe"),
@@ -120,6 +122,13 @@ def _no_answer(scene: Scene, answer: Answer, where: tuple[Listener, ...], asked:
         )  # fmt: skip
         return
     if _crashed(scene):
+        return
+    if (
+        answer.scheme == "grpc"
+        and answer.problem in ("refused", "timeout", "failed", "reset")
+        and (same or _asked_http2(scene))
+    ):
+        yield _grpc(scene, answer)
         return
     starved = _starved(scene)
     if starved and answer.problem in ("timeout", "refused", "failed"):
@@ -147,6 +156,30 @@ def _no_answer(scene: Scene, answer: Answer, where: tuple[Listener, ...], asked:
         yield from _slow(scene, answer, asked)
 
 
+def _asked_http2(scene: Scene) -> bool:
+    """True where a server that speaks HTTP/1 only logs the preface of HTTP/2."""
+    return any(document.hits("pri * http/2") for document in scene.logs)
+
+
+def _grpc(scene: Scene, answer: Answer) -> Hypothesis:
+    seen = _asked_http2(scene)
+    said = (
+        "the server on it speaks HTTP/1 and refuses the HTTP/2 that gRPC needs"
+        if seen
+        else "the service listens, and no gRPC health service answers"
+    )
+    return Hypothesis(
+        FailureType.PROBE_MISCONFIGURED,
+        f"{_what(answer)} is a gRPC probe (grpc, port {answer.port}): {said}: {quoted(answer.said, 200)}",
+        0.93 if seen else 0.68,
+        (
+            high("Ask with httpGet, or serve grpc.health.v1.Health", f"Change the probe from grpc to httpGet with the path of the health check on port {answer.port}, or add the gRPC health service to the server and let the probe ask its port",
+                 _probe_patch(scene, answer, f"grpc: null, httpGet: {{path: /healthz, port: {answer.port or 8080}}}")),
+        ),
+        names=("grpc", "readinessProbe", "livenessProbe", "startupProbe"),
+    )  # fmt: skip
+
+
 def _port_fix(scene: Scene, answer: Answer, listener: Listener) -> tuple[Recommendation, ...]:
     return (
         high(
@@ -168,7 +201,9 @@ def _crashed(scene: Scene) -> bool:
                 return True
     if any(r.exit_code not in (None, 0) or r.oom_killed for r in scene.evidence.replicas):
         return True
-    return any(trace.end >= len(document.lines) - 4 for document in scene.logs for trace in document.traces)
+    return not killed and any(
+        trace.end >= len(document.lines) - 4 for document in scene.logs for trace in document.traces
+    )
 
 
 def _starved(scene: Scene) -> str:
@@ -222,7 +257,7 @@ def _slow(scene: Scene, answer: Answer, asked: list[Answer]) -> Iterable[Hypothe
     cited = tuple(Citation(c.source, c.text) for _, c in shown[-1:])
     yield Hypothesis(
         FailureType.SLOW_START,
-        f"The service is slow to start and still not ready when the deadline passes{f' ({deadline})' if deadline else ''}{text_}: it takes longer than the {kind} check allows{f'; the last thing it did is: {shown[-1][0]}' if shown else ''}",
+        f"The service is slow to start and still not ready when the deadline passes{f' ({deadline})' if deadline else ''}{text_}: it takes longer than the {kind} check allows{f' ({quoted(answer.said, 160)})' if answer.problem == 'timeout' else ''}{f'; the last thing it did is: {shown[-1][0]}' if shown else ''}",
         0.9 if shown else 0.66,
         (
             high(
@@ -308,78 +343,6 @@ def _command(scene: Scene, answer: Answer) -> Hypothesis:
     )
 
 
-def _refused_host(scene: Scene, answer: Answer) -> Iterable[Hypothesis]:
-    """400 without a word in the log: frameworks answer so to a Host header that is not on their list."""
-    names = (
-        "ALLOWED_HOSTS",
-        "allowed_hosts",
-        "config.hosts",
-        "TrustedHost",
-        "server_name",
-        "AllowedHosts",
-        "trusted_hosts",
-    )
-    changed = next((name for name in names if scene.change.says(name)), "")
-    django = re.search(r"Bad Request \(400\)|Invalid host header|Blocked host", answer.said)
-    if not changed and not django:
-        return
-    setting = changed or "ALLOWED_HOSTS"
-    host = answer.host or "the name that was asked"
-    lines = [line for lines in scene.change.added.values() for line in lines if setting in line]
-    yield Hypothesis(
-        FailureType.INVALID_CONFIGURATION,
-        f"Every request is answered 400 (Bad Request): the Host header {host} is not in {setting}{f', which this release changed to: {quoted(lines[0], 120)}' if lines else ''}",
-        0.93 if changed else 0.8,
-        (
-            high(f"Add {host} to {setting}", f"{setting} must hold every Host header that users and probes send ({host}, the service's public name), or let the probe send an allowed Host header", f'{setting} = ["{host}", "localhost"]'),
-        ),
-        names=(setting,),
-    )  # fmt: skip
-
-
-_CHECK = re.compile(
-    r"[\"']?(?P<name>[A-Za-z][\w.-]{1,40})[\"']?\s*[:=]\s*\{?\s*(?:[\"'](?:status|state|ok|error)[\"']\s*:\s*)?[\"']?(?P<how>down|fail(?:ed|ing|ure)?|error|timeout|timed out|unhealthy|unreachable|unavailable|refused|disconnected|not ok|false|critical)\b",
-    re.IGNORECASE,
-)
-
-
-def _server_error(scene: Scene, answer: Answer) -> Iterable[Hypothesis]:
-    """5xx: the body may name the check that fails; a gateway's own status speaks of what is behind it."""
-    checks = [
-        m
-        for m in _CHECK.finditer(answer.said)
-        if m.group("name").lower()
-        not in ("status", "state", "ok", "success", "healthy", "error", "message", "result", "http", "health")
-    ]
-    place = answer.path or "the service"
-    if checks:
-        names = ", ".join(dict.fromkeys(f"{m.group('name')}: {m.group('how')}" for m in checks[:3]))
-        first = checks[0].group("name")
-        yield Hypothesis(
-            FailureType.DEPENDENCY_UNREACHABLE,
-            f"{place} answers {answer.status} because a dependency fails its check ({names}): {quoted(answer.said, 220)}",
-            0.82,
-            (high(f"Start or reach {first} (database or service)", f"The health check {place} says that {first} does not answer: make sure that it runs, and check its address, credentials and the network between the two", f"curl -s {place}; nc -zv <host of {first}> <port>"),),
-            affected=(first,),
-            names=(first,),
-        )  # fmt: skip
-    elif answer.status in (502, 504):
-        yield Hypothesis(
-            FailureType.DEPENDENCY_UNREACHABLE,
-            f"{place} answers {answer.status}: the proxy gets no {'timely ' if answer.status == 504 else ''}answer from the application behind it (upstream): {quoted(answer.said, 200)}",
-            0.6,
-            (high("Start the application behind the proxy, or correct its address", "It must listen where the proxy forwards to (upstream host and port)", "ss -ltnp"),),
-        )  # fmt: skip
-    elif not any(document.traces for document in scene.logs):
-        yield Hypothesis(
-            FailureType.CODE_ERROR,
-            f"{place} answers {answer.status}, and the log of the service does not say why: {quoted(answer.said, 220)}",
-            0.42,
-            (high(f"Find why {place} answers {answer.status}", f"Log the exception behind {place}: this release changed {', '.join(scene.change.files[:4]) or 'it'}", f"curl -si {place}"),),
-            names=scene.change.files[:2],
-        )  # fmt: skip
-
-
 def _path(scene: Scene, answer: Answer) -> Hypothesis:
     routes = _routes(scene, answer.path)
     reason = {
@@ -426,41 +389,3 @@ def _routes(scene: Scene, asked: str) -> list[str]:
             -sum(word in route for word in words) - (1 if re.search(r"health|ready|live|status|ping", route) else 0)
         ),
     )
-
-
-@scene_rule("cpu-throttled", "cgroup cpu.stat: nr_throttled of nr_periods; HikariCP's and other runtimes' own clocks")
-def cpu_throttled(scene: Scene) -> Iterable[Hypothesis]:
-    """A process that was throttled in a good part of its periods is short of CPU, whatever then timed out."""
-    for document in scene.documents:
-        for index in sorted(
-            {
-                *document.hits("nr_throttled"),
-                *document.hits("cputhrottling"),
-                *document.hits("thread starvation or clock leap"),
-            }
-        ):
-            around = document.window(index, 3, 3)
-            periods, throttled = (
-                re.search(r"nr_periods\D{1,3}(\d+)", around),
-                re.search(r"nr_throttled\D{1,3}(\d+)", around),
-            )
-            share = int(throttled.group(1)) / max(int(periods.group(1)), 1) if periods and throttled else None
-            if share is not None and share < THROTTLED_SHARE_MIN:
-                continue
-            sign = (
-                f"throttled in {share:.0%} of its periods" if share is not None else quoted(document.lines[index], 140)
-            )
-            limit = cpu_limit_millis(scene)
-            yield Hypothesis(
-                FailureType.CPU_STARVATION,
-                f"The process has too little CPU ({sign}{f', cpu limit {limit}m' if limit else ''}): it is slow and times out: {quoted(document.lines[index], 160)}",
-                0.92 if share is not None else 0.74,
-                (
-                    high("Raise the CPU limit", f"Increase the CPU limit (quota, resources.limits.cpu) and request until it is no longer throttled, or remove the limit; or give the start more time ({sign})",
-                         patch(scene, None, "", "resources: {requests: {cpu: 250m}, limits: {cpu: '1'}}") if scene.on_kubernetes else "release:\n  resources: {cpu: 500m}"),
-                ),
-                (scene.cite(document, index),),
-                scene.component_of(document),
-                names=("cpu", "resources", "limits"),
-            )  # fmt: skip
-            return

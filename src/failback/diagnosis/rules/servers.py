@@ -94,13 +94,19 @@ def apache(hit: Hit) -> Hypothesis | None:
 @line_rule(
     "haproxy-config",
     "[alert]",
-    r"\[ALERT\].*(?:parsing|config)[^\[\n]*\[(?P<file>[^:\]]+):(?P<line>\d+)\]\s*:?\s*(?P<what>.*)|\[ALERT\][^\n]*(?P<other>unknown|unable|Fatal errors)[^\n]*",
+    r"\[ALERT\].*(?:parsing|config)[^\[\n]*\[(?P<file>[^:\]]+):(?P<line>\d+)\]\s*:?\s*(?P<what>.*)|\[ALERT\][^\n]*config : (?P<other>(?:Proxy|proxy|backend|frontend|parsing)[^\n]*)",
     source="HAProxy's [ALERT] messages",
 )
 def haproxy(hit: Hit) -> Hypothesis | None:
     """HAProxy will not start with this configuration."""
-    if not hit.get("file"):
-        return None
+    if not hit.get("file"):  # what it finds after it has read all files has no line
+        return Hypothesis(
+            FailureType.INVALID_CONFIGURATION,
+            f"HAProxy refuses its configuration: {quoted(hit.get('other'))}",
+            0.93,
+            correct_file("haproxy.cfg", "", quoted(hit.get("other")), hit.scene, "haproxy -c -f haproxy.cfg"),
+            names=("haproxy.cfg",),
+        )
     shown = hit.scene.in_release(hit.get("file"))
     word = re.search(r"'([^']+)'", hit.get("what"))
     right = nearest(word.group(1)) if word else ""

@@ -216,7 +216,7 @@ def _scenarios(side_by_side: int) -> Iterator[Row]:
     stories = list(zip([name for name, _ in work], told, strict=True))
     failed = sum(int(story.users["failed"]) for _, story in stories)
     sent = sum(int(story.users["sent"]) for _, story in stories)
-    where = ", ".join(name for name, story in stories if story.users["failed"])
+    where = ", ".join(f"{name} {story.users['by_kind']}" for name, story in stories if story.users["failed"])
     kept = Counter({"failed": 0, "sent": 0})
     for _, story in stories:
         kept.update({key: int(story.pooled[key]) for key in kept})

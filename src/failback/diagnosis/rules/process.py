@@ -123,7 +123,7 @@ def exec_format(hit: Hit) -> Hypothesis | None:
 @line_rule(
     "interpreter-missing",
     "bad interpreter|cannot execute: required file not found|\\r|^m:|env: ‘",
-    r"(?P<script>[\w./-]+): (?:[\w./]+(?:\^M)?: )?(?:bad interpreter|cannot execute: required file not found)|env: ['‘\"]?(?P<what>[\w.-]+)(?:\\r|\^M)|(?P<crlf>[\w./-]*)\\r[:'’]",
+    r"(?P<script>[\w./-]+): (?:[\w./]+(?:\^M)?: )?(?:bad interpreter|cannot execute: required file not found)|env: ['‘\"]?(?P<what>[\w.-]+)(?:\\r|\^M)|(?P<crlf>[\w./-]+)\\r[:'’]|\$'\\r'",
     source="kernel binfmt_script; bash and coreutils messages",
 )
 def interpreter(hit: Hit) -> Hypothesis | None:

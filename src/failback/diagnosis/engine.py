@@ -21,6 +21,7 @@ from failback.model.redaction import Redactor
 _COMPILERS = frozenset({"gcc", "javac"})
 CONFIDENCE_MIN = 0.3  # below this, "unknown" is the honest answer
 ALTERNATIVES_MAX = 4
+_SECRETIVE = re.compile(r"(?i)passw|secret|token|api_?key")  # a line of code with it is not quoted
 _RULE_DEFECTS = (
     ValueError,
     TypeError,
@@ -151,7 +152,7 @@ def _context(best: Hypothesis) -> str:
     outer, frame = trace.outer, trace.own_frame()
     if outer is not trace.root and outer.message and outer.message[:60] not in best.cause:
         added += f"; it surfaced as {outer.name}: {quoted(outer.message, 160)}"
-    if frame and frame.code and frame.code[:40] not in best.cause:
+    if frame and frame.code and frame.code[:40] not in best.cause and not _SECRETIVE.search(frame.code):
         added += f"; the line is `{quoted(frame.code, 110)}`"
     return added
 

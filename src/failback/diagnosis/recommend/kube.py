@@ -39,13 +39,13 @@ def in_namespace(scene: Scene, name: str = "") -> str:
     return f" -n {found}" if found else ""
 
 
-def patch(scene: Scene, statement: Statement | None, container: str, body: str) -> str:
+def patch(scene: Scene, statement: Statement | None, container: str, body: str, *, init: bool = False) -> str:
     """A strategic merge patch of one container of the workload, as YAML with the command that applies it."""
     kind, name = workload(scene, statement)
     inner = "\n".join(f"          {line}" for line in body.split("\n"))
     return (
         f"# kubectl patch {kind.lower()} {name}{in_namespace(scene)} --patch-file patch.yaml\n"
-        f"spec:\n  template:\n    spec:\n      containers:\n        - name: {container or 'app'}\n{inner}"
+        f"spec:\n  template:\n    spec:\n      {'initContainers' if init else 'containers'}:\n        - name: {container or 'app'}\n{inner}"
     )
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from failback.diagnosis.kube import container_spec, container_states, text
+from failback.diagnosis.kube import ContainerState, container_spec, container_states, text
 from failback.diagnosis.recommend import high, medium
+from failback.diagnosis.recommend.kube import patch
 from failback.diagnosis.rule import Hit, Hypothesis, line_rule, quoted, scene_rule
 from failback.diagnosis.scene import Scene
 from failback.facts.document import Document
@@ -43,22 +44,27 @@ def growth(samples: tuple[MemorySample, ...]) -> float | None:
     return (late[-1].bytes - late[0].bytes) / span
 
 
-def raise_limit(scene: Scene, limit: int | None, used: int | None, component: str) -> tuple[Recommendation, ...]:
+def raise_limit(
+    scene: Scene, limit: int | None, used: int | None, component: str, state: ContainerState | None = None
+) -> tuple[Recommendation, ...]:
     """A limit from what was measured: half more than the peak, or twice the old limit."""
     wanted = max(int((used or 0) * 1.5), int((limit or 128 * MIB) * 2)) // MIB
     wanted = max(64, -(-wanted // 64) * 64)
-    if scene.on_kubernetes:
+    if scene.on_kubernetes and state is not None and state.init:
+        example = patch(scene, None, state.name, f"resources: {{limits: {{memory: {wanted}Mi}}}}", init=True)
+    elif scene.on_kubernetes:
         example = f"kubectl set resources deployment/{component or 'NAME'} --limits=memory={wanted}Mi --requests=memory={max(wanted // 2, 64)}Mi"
     elif scene.step_type and scene.step_type != "deploy":
         example = f"# run the step where at least {max(wanted, 2048)}Mi of memory are free; for Node.js: NODE_OPTIONS=--max-old-space-size={max(wanted, 2048)}"
     else:
         example = f"release:\n  resources: {{memory: {wanted}Mi}}"
     was = f" (it is {limit // MIB}Mi)" if limit else ""
+    of = f" of the {'init container' if state.init else 'container'} {state.name}" if state else ""
     measured = f"; {used // MIB}Mi were in use when it was killed" if used else ""
     return (
         high(
             f"Increase the memory limit to {wanted}Mi",
-            f"Raise the memory limit{was} above what the normal work needs{measured}, or use a larger runner",
+            f"Raise the memory limit{of}{was} above what the normal work needs{measured}, or use a larger runner",
             example,
         ),
         high(
@@ -130,7 +136,7 @@ def _pods(scene: Scene) -> Iterable[Hypothesis]:
                                  0.9, leak_fixes(scene, what, place), cited, component=state.name, stated=True, names=(what,))  # fmt: skip
                 return
             yield Hypothesis(FailureType.MEMORY_LIMIT, f"Container {state.name} was OOMKilled (exit code 137): its memory limit{bound} is too low for what it needs",
-                             0.95, raise_limit(scene, quantity(limit), None, _owner(state.pod)), cited, component=state.name, stated=True)  # fmt: skip
+                             0.95, raise_limit(scene, quantity(limit), None, _owner(state.pod), state), cited, component=state.name, stated=True)  # fmt: skip
             return
 
 

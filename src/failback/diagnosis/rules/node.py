@@ -308,6 +308,16 @@ def exception(scene: Scene, document: Document, trace: Trace, root: Raised) -> H
                     ),
                 ),
             )
+        host = next((other for other in packages if other != package), "")
+        if host and not_function and "is not a" in not_function.group(0):
+            # None of the application's own code is in between: one package calls what the other one does not have.
+            return Hypothesis(
+                FailureType.VERSION_INCOMPATIBILITY,
+                f"The packages {package} and {host} do not fit one another: {package} calls what the installed {host} does not have (any more): {quoted(said)}",
+                0.8,
+                align(package, "node", changed(scene, package), "", f"Upgrade {package} to a version that supports the installed {host}, or pin {host} to the version before (downgrade)"),
+                names=(package, host),
+            )  # fmt: skip
         return Hypothesis(
             FailureType.CODE_ERROR,
             f"The package {package} throws {quoted(said)}",

@@ -177,10 +177,21 @@ def download(hit: Hit) -> Hypothesis | None:
     )
     host = re.sub(r"^(?:\w+://)?(?:[^@/]*@)?([^/]+).*$", r"\1", url)
     low = line.lower()
-    if re.search(
-        r"authentication failed|could not read username|permission denied \(publickey|403|401|repository .* not found",
-        low,
-    ):
+    if re.search(r"authentication failed for|could not read username|permission denied \(publickey", low):
+        return Hypothesis(
+            FailureType.DEPENDENCY_AUTH,
+            f"{url or 'The repository'} wants credentials, and git has none that it accepts (authentication): {hit.line}",
+            0.9,
+            (
+                high(
+                    f"Give git credentials for {host or 'the repository'}",
+                    f"Give the step a token (or deploy key) with access to {url or 'the repository'}, by a credential helper or the address; a step has no terminal to ask",
+                    f'git config --global url."https://oauth2:$TOKEN@{host}/".insteadOf "https://{host}/"',
+                ),
+            ),
+            names=(url,),
+        )
+    if re.search(r"403|401|repository .* not found", low):
         why, fix = (
             "access is refused or the repository does not exist (no or wrong credentials)",
             f"Give the step a token or deploy key with read access to {url}, or correct the address",

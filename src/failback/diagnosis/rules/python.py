@@ -155,6 +155,21 @@ def name_missing(hit: Hit) -> Hypothesis | None:
             (high(f"Rename {own}", f"A file of the application may not have the name of a standard module: rename {own} and its imports", f"git mv {own} app_{own.rsplit('/', 1)[-1]}"), commit(own, f"Rename {own}")),
             names=(own,),
         )  # fmt: skip
+    if path.startswith("unknown") and "._" in module:
+        compiled = distribution_of(module.partition(".")[0])
+        return Hypothesis(
+            FailureType.PLATFORM_MISMATCH,
+            f"The compiled part {module} of {compiled} is not there for this platform or Python version (its folder is, the shared object is not): it was installed for another one{hit.at}: {hit.line}",
+            0.86,
+            (
+                high(
+                    f"Reinstall {compiled} for this platform",
+                    f"Install {compiled} where it is to run: in the image itself, with its architecture and Python version, instead of copying what another machine (or pip --platform) has installed",
+                    f"RUN pip install --force-reinstall --no-cache-dir {compiled}",
+                ),
+            ),
+            names=(compiled, module),
+        )  # fmt: skip
     package = scene.installed.package_of(path) or (
         distribution_of(module) if not is_python_stdlib(module) and not _is_own(module, scene, hit.trace) else None
     )

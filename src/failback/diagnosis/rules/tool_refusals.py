@@ -47,7 +47,7 @@ ROWS = (
     row(
         "formatter-cannot-parse",
         "syntaxerror|cannot format|cannot parse|failed to parse|error occurred when checking code style|invalid-syntax|could not parse",
-        r"^\[error\] (?P<a>[\w./@-]+\.\w+): (?P<a2>SyntaxError: [^\n]+)|^error: cannot format (?P<b>[\w./@-]+): (?P<b2>[^\n]+)|(?:[Ff]ailed to parse|[Cc]ould not parse|[Cc]annot parse) [`'\"]?(?P<c>[\w./@-]+\.\w+)[`'\"]?:?(?:\d+:\d+:)? ?(?P<c2>[^\n]*)",
+        r"^\[error\] (?P<a>[\w./@-]+\.\w+): (?P<a2>SyntaxError: [^\n]+)|^error: cannot format (?P<b>[\w./@-]+): (?P<b2>[^\n]+)|(?:[Ff]ailed to parse|[Cc]ould not parse|[Cc]annot parse):? [`'\"]?(?P<c>[\w./@-]+\.\w+)[`'\"]?:?(?:\d+:\d+:?)? ?(?P<c2>[^\n]*)",
         FailureType.QUALITY_VIOLATION,
         "{a}{b}{c} does not parse (syntax error), so the tool cannot check it: {a2}{b2}{c2}",
         "Correct the syntax in {a}{b}{c}",

@@ -64,7 +64,7 @@ NEUTRAL = (
     (re.compile("|".join(map(re.escape, REGISTRIES))), "registry.example"),
 )
 PRIVATE = re.compile(
-    "|".join([rf"{HOME}\b", str(WORK), rf"{REPOSITORY.parent}\b", r"\.pyenv", *map(re.escape, REGISTRIES)])
+    "|".join([rf"{HOME}\b", str(WORK), rf"(?<!\w){REPOSITORY.parent}\b", r"\.pyenv", *map(re.escape, REGISTRIES)])
 )
 
 

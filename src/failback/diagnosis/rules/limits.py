@@ -96,7 +96,7 @@ def port_forbidden(hit: Hit) -> Hypothesis | None:
 @line_rule(
     "too-many-files",
     "too many open files|emfile|enfile",
-    r"too many open files|EMFILE|ENFILE",
+    r"too many open files|\bEMFILE\b|\bENFILE\b",
     source="errno EMFILE (24)",
 )
 def too_many_files(hit: Hit) -> Hypothesis | None:

@@ -146,16 +146,16 @@ def listed(hit: Hit) -> Hypothesis | None:
 
 @line_rule(
     "zod",
-    'zoderror|"invalid_type"|"path": [|"code": "',
-    r"ZodError: ?\[?|\"code\": \"(?:invalid_type|invalid_enum_value|too_small|too_big|invalid_string|invalid_format|invalid_value|custom|unrecognized_keys)\"",
+    'zoderror|invalid_type|"path": [|"code": "|code: \'invalid|code: \'too_|code: \'custom|code: \'unrecognized',
+    r"ZodError: ?\[?|\"code\": \"(?:invalid_type|invalid_enum_value|too_small|too_big|invalid_string|invalid_format|invalid_value|custom|unrecognized_keys)\"|\bcode: '(?:invalid_type|invalid_enum_value|too_small|too_big|invalid_string|invalid_format|invalid_value|custom|unrecognized_keys)'",
     source="zod's list of issues",
     most=1,
 )
 def zod(hit: Hit) -> Hypothesis | None:
     """zod: each issue has a path and a message."""
     below = hit.document.window(hit.index, 4, 40)
-    paths = re.findall(r"\"path\": \[\s*\"?([^\"\]]+?)\"?\s*\]", below)
-    messages = re.findall(r"\"message\": \"([^\"]+)\"", below)
+    paths = re.findall(r"\"?path\"?: \[\s*[\"']?([^\"'\]]+?)[\"']?\s*\]", below)
+    messages = re.findall(r"\"?message\"?: [\"']([^\"'\n]+)[\"']", below)
     if not paths:
         return None
     absent = "undefined" in below or any(m == "Required" for m in messages)

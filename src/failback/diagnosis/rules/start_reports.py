@@ -79,6 +79,19 @@ def _section(lines: list[str], heading: str) -> str:
 
 ROWS = (
     row(
+        "value-not-convertible",
+        "failed to convert value|failed to convert property|cannot convert value|no converter found|failed to bind properties",
+        r"(?:through (?:field|method|constructor parameter) '?(?P<f>[\w.]+)'?[^\n]*)?Failed to convert (?:property )?value of type '(?P<from>[\w.]+)' to required type '(?P<to>[\w.]+)'[^\n]*?(?:[Ff]or input string: |[Vv]alue |value \[)\"?(?P<v>[^\"\]\n]+)",
+        FailureType.INVALID_CONFIGURATION,
+        "The value {v} cannot be converted to {to}, which the field {f} wants: the property that it is taken from is wrong (invalid)",
+        "Set the property of {f} to a value that is a {to}, instead of {v}",
+        "Correct the value {v} in application.properties, application.yml or the environment variable (the property that @Value or @ConfigurationProperties gives to {f})",
+        "{f}=3   # a valid {to}",
+        source="Spring's type conversion of properties",
+        sure=0.96,
+        steps="deploy|verify|",
+    ),
+    row(
         "parse-position-shown",
         "parse error at line|parsing error at line|error at line",
         r"(?:(?:pars|load|read|decod|deserializ)\w*[^\n]*?(?P<file>[\w./-]+\.\w{2,10})[^\n]*\n(?:[^\n]*\n){0,3}?)?[^\n]*?(?P<what>(?:TOML|YAML|JSON|INI|RON|HCL) (?:parse|parsing)? ?error at line (?P<n>\d+)(?:, column (?P<c>\d+))?)[^\n]*\n\s*\|\s*\n\s*\d+ \| (?P<code>[^\n]+)\n[^\n]*\^[^\n]*\n\s*(?P<why>[^\n]+)",

@@ -22,8 +22,8 @@ ROWS = (
     ),
     row(
         "subcommand-not-installed",
-        'is not a git command|is not a docker command|unknown command: docker|for the toolchain|no such command: `|could not determine executable|unknown command "|podman',
-        r"(?P<h>git|docker|podman): '(?P<a>[\w-]+)' is not a (?:git|docker|podman) command|unknown command: (?P<h2>docker|podman) (?P<b>[\w-]+)|'(?P<c>cargo-[\w-]+|rustfmt|clippy-driver)' is not installed for the toolchain|no such command: `(?P<d>nextest|llvm-cov|audit|deny|tarpaulin|watch|make|chef|clippy|fmt|hack|udeps|outdated|leptos|tauri)`|could not determine executable to run|unknown command \"(?P<e>secrets|diff|s3|unittest|ctx|ns|kustomize|push)\" for \"(?P<h3>helm|kubectl)\"",
+        'is not a git command|is not a docker command|unknown command: docker|for the toolchain|no such command: `|unknown command "|podman',
+        r"(?P<h>git|docker|podman): '(?P<a>[\w-]+)' is not a (?:git|docker|podman) command|unknown command: (?P<h2>docker|podman) (?P<b>[\w-]+)|'(?P<c>cargo-[\w-]+|rustfmt|clippy-driver)' is not installed for the toolchain|no such command: `(?P<d>nextest|llvm-cov|audit|deny|tarpaulin|watch|make|chef|clippy|fmt|hack|udeps|outdated|leptos|tauri)`|unknown command \"(?P<e>secrets|diff|s3|unittest|ctx|ns|kustomize|push)\" for \"(?P<h3>helm|kubectl)\"",
         FailureType.MISSING_DEPENDENCY,
         "The extension {a}{b}{c}{d}{e} of {h}{h2}{h3} is not installed (no such subcommand)",
         "Install {a}{b}{c}{d}{e} in the image of the step",

@@ -96,6 +96,15 @@ def _library_mismatch(hit: Hit, said: str) -> Hypothesis | None:
     )
 
 
+def _panic_of(hit: Hit) -> tuple[str, str]:
+    """What ended a Go test that said nothing itself, and the innermost line of the module's own code."""
+    below = hit.document.lines[hit.index + 1 : hit.index + 40]
+    said = next((m.group(1) for line in below if (m := re.match(r"^\s*panic: (.+?)(?: \[recovered.*)?$", line))), "")
+    frames = (m for line in below if (m := re.match(r"^\s+(/\S+\.go:\d+)(?: \+0x|$)", line)))
+    own = next((m.group(1) for m in frames if "/usr/local/go/" not in m.group(1) and "/pkg/mod/" not in m.group(1)), "")
+    return (f"panic: {quoted(said, 160)}" if said else ""), hit.scene.in_release(own) if said else ""
+
+
 @line_rule("go-test", "--- fail:", r"^\s*--- FAIL: (?P<test>\S+)", source="go test")
 def go_test(hit: Hit) -> Hypothesis | None:
     """go test: --- FAIL: and the lines t.Errorf wrote."""
@@ -122,6 +131,8 @@ def go_test(hit: Hit) -> Hypothesis | None:
     test = (re.search(r"--- FAIL: (\S+)", sub).group(1) if sub else hit.get("test")) if sub or hit.get("test") else ""  # type: ignore[union-attr]
     text = quoted(" ".join(part for part in (said.group(2) if said else "", *detail[:4]) if part), 240)
     place = said.group(1) if said else ""
+    if not text:
+        text, place = _panic_of(hit)
     race = (
         re.search(r"WARNING: DATA RACE\n(?:.*\n){1,12}?\s+(\S+?\.go):(\d+)", hit.document.text)
         if "race detected" in "\n".join(block) or "DATA RACE" in hit.document.text
@@ -259,7 +270,9 @@ def phpunit(hit: Hit) -> Hypothesis | None:
     """PHPUnit: the numbered list."""
     below = hit.document.lines[hit.index + 1 : hit.index + 16]
     name = next((m.group(1) for line in below if (m := re.match(r"^1\) (.+)$", line))), "")
-    said = quoted(" ".join(line for line in below if line.strip() and not line.startswith(("1) ", "/")))[:260])
+    ends = next((at for at, line in enumerate(below) if re.match(r"^(?:ERRORS|FAILURES)!|^2\) ", line)), len(below))
+    told = (line for line in below[:ends] if line.strip() and not line.startswith(("1) ", "/")))
+    said = quoted(" ".join(told)[:260])
     place = next((m.group(1) for line in below if (m := re.match(r"^(/?\S+\.php:\d+)$", line.strip()))), "")
     shown = hit.scene.in_release(place)
     return Hypothesis(

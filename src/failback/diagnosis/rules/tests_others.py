@@ -155,3 +155,47 @@ def ctest(hit: Hit) -> Hypothesis | None:
         fixes(named[0][0], spot, said, hit.scene),
         names=(spot.split(":")[0],),
     )
+
+
+@line_rule("ginkgo", "[failed]", r"^\s*\[FAILED\] (?P<said>(?!\[\d).+)", source="Ginkgo with Gomega's matchers", most=1)
+def ginkgo(hit: Hit) -> Hypothesis | None:
+    """A spec's failed expectation over several lines; where it stands comes last, its name in the summary."""
+    below = hit.document.lines[hit.index : hit.index + 12]
+    end = next((at for at, line in enumerate(below) if re.match(r"^\s*In \[\w+\] at: ", line)), 0)
+    if not end:
+        return None
+    place = re.search(r" at: (\S+:\d+)", below[end])
+    said = quoted(" ".join([hit.get("said"), *(line.strip() for line in below[1:end])]), 240)
+    named = re.search(r"^\s*\[FAIL\] (.+)$", hit.document.text, re.MULTILINE)
+    name, where = named.group(1).strip() if named else "", hit.scene.in_release(place.group(1)) if place else ""
+    return Hypothesis(
+        FailureType.TEST_FAILURE,
+        f"The spec {name} ({where}) fails: {said}",
+        0.95,
+        fixes(name, where, said, hit.scene),
+        names=(where.split(":")[0],),
+    )
+
+
+@line_rule(
+    "rspec-load",
+    "an error occurred while loading",
+    r"An error occurred while loading (?P<file>\S+?)\.$",
+    source="RSpec",
+    most=1,
+)
+def rspec_load(hit: Hit) -> Hypothesis | None:
+    """A spec file that could not even be read: the error is in what it loads."""
+    below = hit.document.lines[hit.index + 1 : hit.index + 12]
+    error = next((at for at, line in enumerate(below) if re.match(r"^\s*[A-Z][\w:]*(?:Error|Exception)\b", line)), None)
+    if error is None:
+        return None
+    said = quoted(" ".join(line.strip() for line in below[error : error + 3] if not line.lstrip().startswith("#")), 200)
+    file = hit.get("file").removeprefix("./")
+    return Hypothesis(
+        FailureType.TEST_FAILURE,
+        f"The tests of {file} cannot be loaded: {said}",
+        0.9,
+        fixes(file, file, said, hit.scene),
+        names=(file,),
+    )

@@ -18,7 +18,7 @@ ROWS = (
         rf"|(?:rbenv|pyenv|asdf|nodenv|goenv|phpenv|jenv): version [`'\"](?P<f>[^`'\"]+)['\"] is not installed|N/A: version \"(?P<g>[^\"]+)\" is not yet installed"
         rf"|(?P<h>[A-Z]\w+(?: {_V})?) requires (?P<h2>(?:JVM|Java|Python|Node|Ruby|PHP) (?:version )?{_V})(?: or \w+)? to run[^\n]*"
         rf"|(?P<i>[\w.+-]+) (?:version )?(?:is too old|too old)[,:;(]? ?[^\n]*?(?:need|requires?|at least|minimum)[^\n]*?(?P<i2>{_V})"
-        rf"|[Rr]equires (?:at least )?(?P<k>[\w.+-]+ (?:version )?(?:>=? ?)?{_V})[^\n]*?(?:but|found|have|installed)[^\n]*?(?P<k2>{_V})",
+        rf"|[Rr]equires (?:at least )?(?P<k>[\w.+-]+ (?:versions? )?(?:>=? ?)?{_V})[^\n]*?(?:but|[Ff]ound|[Hh]ave|installed)[^\n]*?(?P<k2>{_V})",
         FailureType.VERSION_INCOMPATIBILITY,
         "The installed version does not fit: {a}{b}{c}{d}{e}{f}{g}{h2}{i}{k} is demanded, {b2}{e2}{i2}{k2} is what is there or known (incompatible version)",
         "Install the demanded version ({a}{b}{c}{d}{e2}{f}{g}{h2}{i2}{k}), or lower the demand",

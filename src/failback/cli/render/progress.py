@@ -28,7 +28,8 @@ _REDRAWS_A_SECOND = 8
 
 def sentence(event: Mapping[str, Any]) -> str | None:
     """The line that tells an event, or None for one that only programs need."""
-    teller = _TELLERS.get(str(event.get("event")))
+    told = event.get("event")
+    teller = _TELLERS.get(str(event.get("write") if told == "write" else told))
     return None if teller is None else plain(teller(event))
 
 
@@ -97,6 +98,7 @@ _TELLERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     ),
     "step-finished": _step,
     "revision-staged": lambda e: f"· Revision {_in(e)}{e['revision']} staged ({e['digest'][:19]})",
+    "job.create": lambda e: f"· Job {e['job']} runs before the rollout",
     "revision-launched": lambda e: (
         f"· Revision {_in(e)}{e['revision']} started with {e['replicas']} replicas, without traffic"
     ),

@@ -12,7 +12,7 @@ from failback.model.release import Finding
 from failback.targets.kubernetes import rolling
 from failback.targets.kubernetes.desired import Unit
 from failback.targets.kubernetes.kinds import Object, labels_of
-from failback.targets.kubernetes.preflight_rules import foresee, refused
+from failback.targets.kubernetes.preflight_findings import foresee, refused
 from failback.targets.kubernetes.preflight_scene import Scene
 from failback.targets.kubernetes.quantities import Amounts, asked, quantity, shown, summed, times
 

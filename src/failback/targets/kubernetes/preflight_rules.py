@@ -6,43 +6,20 @@ demands cannot be kept for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from failback.model.release import Finding
-from failback.targets.kubernetes import rolling
 from failback.targets.kubernetes.backed_up import scales
 from failback.targets.kubernetes.desired import Unit, references, selects
 from failback.targets.kubernetes.kinds import Object, annotations_of, labels_of
+from failback.targets.kubernetes.preflight_findings import blocking, refused
 from failback.targets.kubernetes.preflight_scene import Scene
+from failback.targets.kubernetes.preflight_twice import runs_twice
 from failback.targets.kubernetes.record import REVISION_OF, record_of
 from failback.targets.kubernetes.settling import unsettled
 
 Rule = Callable[[Scene, Unit], Iterator[Finding]]
-
-
-def refused(
-    scene: Scene, unit: Unit, message: str, remedy: str, way: str = "", more: Mapping[str, Any] | None = None
-) -> Finding:
-    """Blocks where zero downtime is demanded; else a warning. `way`: how its pods are exchanged then (rolling.py)."""
-    if not scene.zero_downtime:
-        soft = {"way": way} if way and unit.kind == "Deployment" else {}
-        return Finding("warning", unit.told, f"{message}: requests may be lost", remedy, detail=soft)
-    or_else = f"{remedy} Or accept the loss: rollback_config: {{zero_downtime_required: false}}."
-    detail: dict[str, Any] = {"refused": True, **(more or {})}
-    return Finding("error", unit.told, f"zero downtime cannot be kept: {message}", or_else, True, detail)
-
-
-def blocking(unit: Unit, message: str, remedy: str, foreseen: str = "") -> Finding:
-    """`foreseen`: the reason with which the cluster itself would say it once the rollout had begun."""
-    detail = foresee(unit, foreseen, message) if foreseen else {}
-    return Finding("error", unit.told, message, remedy, True, detail)
-
-
-def foresee(unit: Unit, reason: str, message: str) -> dict[str, Any]:
-    """What kubelet, scheduler or controller would say, for the diagnosis: it knows their words."""
-    kind = "ReplicaSet" if reason == "FailedCreate" else "Pod"
-    return {"foreseen": {"reason": reason, "message": message, "kind": kind, "name": unit.name}}
 
 
 # -- the workload as it is ---------------------------------------------------------------------------------------------
@@ -112,53 +89,6 @@ def replicas_are_the_autoscalers(scene: Scene, unit: Unit) -> Iterator[Finding]:
     if scaled and "replicas" in wanted["spec"]:
         message = "an autoscaler sets its replicas, so those of the manifest are not applied"
         yield Finding("info", unit.told, message, "Take spec/replicas out of the manifest.")
-
-
-def runs_twice(scene: Scene, unit: Unit) -> Iterator[Finding]:
-    """Whether two revisions can run beside one another at all."""
-    wanted = scene.desired.workload(unit)
-    pod = scene.template(unit)["spec"]
-    if unit.kind == "Deployment" and (wanted["spec"].get("strategy") or {}).get("type") == "Recreate":
-        message = "its strategy is Recreate: the manifest says that two revisions may not run at once"
-        yield refused(scene, unit, message, "If they may, write strategy: {type: RollingUpdate}.", rolling.OWN)
-    if unit.kind == "StatefulSet" and int(wanted["spec"].get("replicas", 1)) < 2:
-        yield refused(scene, unit, "it is a StatefulSet of one replica, which is stopped before the new one starts",
-                      "Give it two replicas.")  # fmt: skip
-    if unit.kind != "Deployment" and (wanted["spec"].get("updateStrategy") or {}).get("type") == "OnDelete":
-        message = "its updateStrategy is OnDelete: no pod would be exchanged"
-        yield blocking(unit, message, "Write updateStrategy: {type: RollingUpdate}.")
-    if pod.get("hostNetwork"):
-        yield refused(scene, unit, "its pods use the network of their node (hostNetwork), so two revisions would want "
-                      "the same port", "Use the pod's own network and a Service.", rolling.OWN)  # fmt: skip
-    ports = sorted(
-        {
-            port["hostPort"]
-            for one in pod.get("containers") or ()
-            for port in one.get("ports") or ()
-            if port.get("hostPort")
-        }
-    )
-    if ports and not pod.get("hostNetwork"):
-        message = (
-            f"its pods take port {', '.join(map(str, ports))} of their node (hostPort), which one pod alone can have"
-        )
-        yield refused(scene, unit, message, "Take out hostPort and use a Service.", rolling.OWN)
-    if unit.kind == "Deployment":
-        yield from _volumes(scene, unit, pod)
-
-
-def _volumes(scene: Scene, unit: Unit, pod: Object) -> Iterator[Finding]:
-    brought = {one["metadata"]["name"]: one for one in scene.desired.others if one["kind"] == "PersistentVolumeClaim"}
-    for volume in pod.get("volumes") or ():
-        name = (volume.get("persistentVolumeClaim") or {}).get("claimName")
-        if not name:
-            continue
-        claim = scene.referenced.get(("PersistentVolumeClaim", name)) or brought.get(name)
-        modes = set(((claim or {}).get("spec") or {}).get("accessModes") or ())
-        if claim is not None and modes and not modes & {"ReadWriteMany", "ReadOnlyMany"}:
-            message = f"its volume {name} ({', '.join(sorted(modes))}) is held by the stable pods"
-            remedy = "Use a ReadWriteMany volume, or a StatefulSet with a volume a pod."
-            yield refused(scene, unit, message, remedy, rolling.OWN)
 
 
 # -- how users reach it ------------------------------------------------------------------------------------------------

@@ -111,6 +111,41 @@ ALONE = [
 ]
 
 
+def daemons(nodes: int) -> dict[str, Any]:
+    """A DaemonSet that runs on so many nodes."""
+    live = running(deployment(kind="DaemonSet", replicas=None))
+    live["status"] |= {
+        "desiredNumberScheduled": nodes,
+        "currentNumberScheduled": nodes,
+        "updatedNumberScheduled": nodes,
+    }
+    live["status"] |= {"numberReady": nodes, "numberAvailable": nodes}
+    return live
+
+
+def test_a_daemon_set_on_one_node_has_nobody_who_serves_meanwhile():
+    wanted = deployment(kind="DaemonSet", replicas=None)
+
+    assert said(scene(wanted, service(), live=daemons(1)), "DaemonSet with one pod") == [True]
+    assert said(scene(wanted, service(), live=daemons(1), zero_downtime=False), "DaemonSet with one pod") == [False]
+    assert found(scene(wanted, service(), live=daemons(2))) == []
+
+
+def test_requests_that_stay_on_their_node_have_no_other_pod_of_a_daemon_set():
+    wanted, local = deployment(kind="DaemonSet", replicas=None), service(internalTrafficPolicy="Local")
+
+    assert said(scene(wanted, local, live=daemons(3)), "that node's pod alone") == [True]
+
+
+@pytest.mark.parametrize(("text", "workload", "more"), ALONE, ids=[row[0] for row in ALONE])
+def test_of_a_first_deployment_nobody_asks_whether_it_runs_twice(text, workload, more):
+    seen = scene(workload, service(), services=(), reached={}, pods={}, **more)
+    nothing = {f"{workload['kind']}/web": None}
+    first = type(seen)(**{**{name: getattr(seen, name) for name in seen.__slots__}, "live": nothing})
+
+    assert said(first, text) == []
+
+
 @pytest.mark.parametrize(("text", "workload", "more"), ALONE, ids=[row[0] for row in ALONE])
 def test_what_cannot_run_twice_is_refused_under_zero_downtime_and_warned_of_without(text, workload, more):
     strict = [one for one in examined(scene(workload, service(), **more)) if text in one.message]

@@ -15,7 +15,7 @@ from failback.targets.kubernetes.desired import Unit, references, selects
 from failback.targets.kubernetes.kinds import Object, annotations_of, labels_of
 from failback.targets.kubernetes.preflight_findings import blocking, refused
 from failback.targets.kubernetes.preflight_scene import Scene
-from failback.targets.kubernetes.preflight_twice import runs_twice
+from failback.targets.kubernetes.preflight_twice import runs_twice, stays_on_its_node
 from failback.targets.kubernetes.record import REVISION_OF, record_of
 from failback.targets.kubernetes.settling import unsettled
 
@@ -279,6 +279,7 @@ RULES: tuple[Rule, ...] = (
     has_replicas,
     replicas_are_the_autoscalers,
     runs_twice,
+    stays_on_its_node,
     reached_by_a_service,
     service_is_its_own,
     load_balancers,

@@ -62,6 +62,20 @@ def _someone_serves(scene: Scene, unit: Unit, live: Object, wanted: Object) -> I
         yield refused(scene, unit, message, "Write internalTrafficPolicy (externalTrafficPolicy): Cluster.")
 
 
+def stays_on_its_node(scene: Scene, unit: Unit) -> Iterator[Finding]:
+    """A switch to new pods is one to other nodes as well, and kube-proxy does not cross over for such a Service."""
+    if unit.kind != "Deployment" or scene.live.get(unit.told) is None:
+        return
+    for service in scene.services_of(unit):
+        if _is_local(service):
+            yield Finding(
+                "warning",
+                f"Service/{service['metadata']['name']}",
+                "keeps requests on their node (Local): where no new pod stands, they are lost at the switch",
+                "Write internalTrafficPolicy (externalTrafficPolicy): Cluster, or spread the pods over all nodes.",
+            )
+
+
 def _is_local(service: Object) -> bool:
     spec = service.get("spec") or {}
     return "Local" in (spec.get("internalTrafficPolicy"), spec.get("externalTrafficPolicy"))

@@ -137,6 +137,12 @@ def test_requests_that_stay_on_their_node_have_no_other_pod_of_a_daemon_set():
     assert said(scene(wanted, local, live=daemons(3)), "that node's pod alone") == [True]
 
 
+@pytest.mark.parametrize("policy", ["internalTrafficPolicy", "externalTrafficPolicy"])
+def test_requests_that_stay_on_their_node_may_find_no_new_pod_there(policy):
+    assert said(scene(deployment(), service(**{policy: "Local"})), "where no new pod stands") == [False]
+    assert said(scene(deployment(), service(**{policy: "Cluster"})), "where no new pod stands") == []
+
+
 @pytest.mark.parametrize(("text", "workload", "more"), ALONE, ids=[row[0] for row in ALONE])
 def test_of_a_first_deployment_nobody_asks_whether_it_runs_twice(text, workload, more):
     seen = scene(workload, service(), services=(), reached={}, pods={}, **more)

@@ -63,7 +63,7 @@ def server_error(scene: Scene, answer: Answer) -> Iterable[Hypothesis]:
             FailureType.DEPENDENCY_UNREACHABLE,
             f"{place} answers {answer.status} because a dependency fails its check ({names}): {quoted(answer.said, 220)}",
             0.82,
-            (high(f"Start or reach {first} (database or service)", f"The health check {place} says that {first} does not answer: make sure that it runs, and check its address, credentials and the network between the two", f"curl -s {place}; nc -zv <host of {first}> <port>"),),
+            (high(f"Start or reach {first} (database or service)", f"The health check {place} says that {first} does not answer: make sure that it runs, and check its address, credentials and the network between the two", f"curl -s http://localhost:8080{answer.path or '/'}; nc -zv <host of {first}> <port>"),),
             affected=(first,),
             names=(first,),
         )  # fmt: skip
@@ -79,6 +79,6 @@ def server_error(scene: Scene, answer: Answer) -> Iterable[Hypothesis]:
             FailureType.CODE_ERROR,
             f"{place} answers {answer.status}, and the log of the service does not say why: {quoted(answer.said, 220)}",
             0.42,
-            (high(f"Find why {place} answers {answer.status}", f"Log the exception behind {place}: this release changed {', '.join(scene.change.files[:4]) or 'it'}", f"curl -si {place}"),),
+            (high(f"Find why {place} answers {answer.status}", f"Log the exception behind {place}: this release changed {', '.join(scene.change.files[:4]) or 'it'}", f"curl -si http://localhost:8080{answer.path or '/'}  # with this release started there"),),
             names=scene.change.files[:2],
         )  # fmt: skip

@@ -68,6 +68,7 @@ NODE_BUILTINS = frozenset(
 _SITE = re.compile(r"(?:site-packages|dist-packages)/([^/\s]+)")
 _NODE = re.compile(r"node_modules/(?:\.pnpm/[^/]+/node_modules/)?((?:@[^/\s]+/)?[^/\s:]+)")
 _GEM = re.compile(r"/gems/([A-Za-z0-9_-]+?)-\d[\w.]*/")
+_VENDOR_RUBY = re.compile(r"/vendor_ruby/(?!rubygems|bundler)([A-Za-z0-9_-]+)")
 _CARGO = re.compile(r"/registry/src/[^/]+/([A-Za-z0-9_-]+?)-\d[\w.+-]*/")
 _GO = re.compile(r"/pkg/mod/([^@\s]+)@([^/\s]+)")
 _COMPOSER = re.compile(r"/vendor/([\w.-]+/[\w.-]+)/")
@@ -78,8 +79,8 @@ _FOREIGN = re.compile(
 )
 _JAVA_FOREIGN = re.compile(
     r"^(?:java|javax|jdk|sun|com\.sun|kotlin|scala|groovy|org\.(?:springframework|apache|hibernate|eclipse|junit|jboss|flywaydb|gradle|"
-    r"codehaus|postgresql|mockito|opentest4j|slf4j|mariadb)|com\.(?:mysql|zaxxer|fasterxml|google|mongodb|microsoft|rabbitmq)|io\.(?:netty|lettuce|"
-    r"micronaut|quarkus|grpc|undertow|vertx)|redis\.clients|reactor|liquibase|ch\.qos|Microsoft|System|Npgsql|Newtonsoft|MySql|"
+    r"codehaus|postgresql|mockito|opentest4j|slf4j|mariadb|h2|hsqldb|sqlite|jooq|yaml|quartz|bouncycastle|elasticsearch|opensearch|neo4j|keycloak|glassfish|thymeleaf|mybatis|ehcache|infinispan|jetbrains)|com\.(?:mysql|zaxxer|fasterxml|google|mongodb|microsoft|rabbitmq|amazonaws|datastax|typesafe|auth0|nimbusds|squareup|hazelcast|oracle|ibm|clickhouse|stripe|twilio|sendgrid|github\.(?:benmanes|dockerjava))|io\.(?:netty|lettuce|"
+    r"micronaut|quarkus|grpc|undertow|vertx|confluent|kubernetes|fabric8|minio|nats|opentelemetry|micrometer|github\.resilience4j|dropwizard|sentry|jsonwebtoken|smallrye|swagger)|software\.amazon|okhttp3|retrofit2|picocli|jakarta|redis\.clients|reactor|liquibase|ch\.qos|Microsoft|System|Npgsql|Newtonsoft|MySql|"
     r"StackExchange|Grpc|RabbitMQ|Serilog|NUnit|Xunit)\."
 )
 
@@ -92,7 +93,7 @@ def package_of(path: str) -> str | None:
         if name == "google" and "google/protobuf" in path:
             return "protobuf"
         return PYTHON_DISTRIBUTIONS.get(name, name)
-    for pattern in (_NODE, _GEM, _CARGO, _GO, _COMPOSER):
+    for pattern in (_NODE, _GEM, _VENDOR_RUBY, _CARGO, _GO, _COMPOSER):
         matches = pattern.findall(path)
         if matches:
             last = matches[-1]

@@ -104,7 +104,7 @@ _RAISED = re.compile(
     r"((?:[A-Za-z_][\w$]*(?:\.|::|\\))*(?:[A-Z][\w$]*)?(?:Error|Exception|Throwable|Failure|Fault|Rejection|Interrupt)[\w$]*)"
     r"(?: \[(\w+)\])?(?:: ?(.*))?$"
 )
-_CAUSED = re.compile(r"^\s*(?:Caused by: |-+> |\[cause\]: |Suppressed: )(.*)$")
+_CAUSED = re.compile(r"^\s*(?:Caused by: |-+> |\[cause\]: (?!undefined\b|null\b|\[Circular)|Suppressed: )(.*)$")
 _TAIL = re.compile(
     r"^\s*(?:\.\.\. \d+ (?:more|common|lines)|--- End of|at |Caused by: |Suppressed: |-+> |\[\w+\]: |\} ?\{?$|\},?$|\],?$|\w+: )"
 )

@@ -77,6 +77,7 @@ def address_in(text: str) -> tuple[str, str]:
             if (
                 not host
                 or host in NOT_HOSTS
+                or re.fullmatch(r"[A-Z]\w*(?:Error|Exception)", host)
                 or (port == "53" and re.fullmatch(r"[\d.]+", host))  # the name server, not the name
                 or re.search(r"\.(?:py|js|ts|mjs|cjs|java|go|rb|rs|php|cs|c|cc|cpp|h|kt|scala|ex|so)$", host)
             ):

@@ -6,6 +6,7 @@ import re
 
 from failback.diagnosis.recommend import high, medium
 from failback.diagnosis.rule import Hypothesis, quoted, trace_rule
+from failback.diagnosis.rules.settings import variable_in
 from failback.diagnosis.scene import Scene
 from failback.facts.document import Document
 from failback.facts.traces import Raised, Trace
@@ -13,15 +14,21 @@ from failback.model.diagnosis import FailureType
 
 _KINDS = "node|python|ruby|java|php"
 # What such an option is about: a word for a credential, an address or a place.
-_THING = r"[\w.]*(?:(?i:id|key|keys|secret|token|url|uri|host|endpoint|region|dsn|password|user ?name|account|bucket|project|domain|sid|credentials?|time ?zone|connection ?string|api ?version))"
+_THING = r"[\w.]*(?:(?i:id|key|keys|secret|token|url|uri|host|endpoint|region|dsn|password|user ?name|account|buckets?|project|domain|sid|brokers?|servers?|nodes?|addresses|urls|hosts|dialect|adapter|driver|issuer|audience|tenant|credentials?|time ?zone|connection ?string|api ?version))"
 _ABSENT = (
-    re.compile(rf"\brequires? (?:a |an |the |that )?(?:valid )?[`'\"]?(?P<name>{_THING})[`'\"]?(?= option| argument| parameter| to be|[`'\"]|\.?$)"),
+    re.compile(rf"\brequires? (?:a |an |the |that )?(?:valid )?[`'\"]?(?P<name>{_THING})[`'\"]?(?= or \w| option| argument| parameter| to be|[`'\"]|\.?$)"),
     re.compile(r"\b[Mm]issing (?:required )?(?:option|parameter|setting|config\w*|property)s?:? [`'\"]?(?P<name>[\w.]+)"),
     re.compile(r"\b[Mm]issing (?:the )?(?:required )?[`'\"]?(?P<name>[\w.()]+)[`'\"]? (?:option|parameter|setting|property)"),
     re.compile(rf"(?:^|[\s`'\".])(?P<name>{_THING})[`'\"]? (?:is )?required\b"),
-    re.compile(rf"\b(?P<name>{_THING})[`'\"]? (?:must be (?:set|provided|specified|supplied|given)|(?:is|was|has) not (?:been )?(?:set|provided|specified|supplied|given|configured)|is (?:missing|undefined|empty|blank))"),
+    re.compile(rf"\b(?P<name>{_THING})[`'\"]? (?:must be (?:set|provided|specified|supplied|given)|(?:is|was|has) not (?:been )?(?:set|provided|specified|supplied|given|configured)|is (?:missing|undefined|empty|blank)|(?:should|must|can|may) ?not be (?:null|undefined|empty|blank|None|nil)|needs? to be (?:\w+ly )?(?:set|provided|specified|supplied|given|passed))"),
+    re.compile(rf"[`'\"](?P<name>[\w.-]+)[`'\"] (?:{_THING}|database|environment|profile|section|connection|service) is not (?:configured|defined|set)\b"),
+    re.compile(rf"\bneeds (?:an? |the )(?:valid )?(?:\w+ ){{0,2}}(?P<name>{_THING})\b"),
     re.compile(rf"\b[Yy]ou (?:must|need to) (?:provide|specify|supply|set|pass) (?:a |an |the |your )?(?:valid )?[`'\"]?(?P<name>{_THING})\b"),
 )  # fmt: skip
+# An option, or a key of the file that holds them, which the library does not know.
+_UNKNOWN = re.compile(
+    r"\b[Pp]roperty [`'\"]?(?P<name>[\w.-]+)[`'\"]? (?:does not exist|is not (?:known|supported|recognized|writable)|was not found) (?:on|in|for|by)\b|\b[Nn]o such property:? [`'\"]?(?P<name2>[\w.-]+)|\b(?:[Uu]nrecogni[sz]ed|[Uu]nknown|[Uu]nsupported) (?:config(?:uration)?s?|propert(?:y|ies)|settings?):? [{\[(]?[`'\"]?(?P<name3>[\w.-]+)"
+)
 _WRONG = (
     re.compile(rf"\b[Ii]nvalid (?:value for )?[`'\"]?(?P<name>{_THING}|(?:log )?level|port|cron \w+)\b[`'\"]? ?[:=]? ?[`'\"]?(?P<value>[^\s`'\"]*)"),
     re.compile(rf"\b(?P<name>{_THING}|level|port)[`'\"]? (?:must|should) (?!have a value|be (?:set|provided|specified|supplied|defined|given)\b)(?:start|begin|be|have|match|contain|include|end)\b"),
@@ -34,36 +41,68 @@ def client_options(scene: Scene, document: Document, trace: Trace, root: Raised)
     """A library's constructor refuses an option: it is absent, or has a value of the wrong form."""
     if document.role == "step" and scene.step_type not in ("deploy", "verify"):
         return None
-    thrower = root.frames[-1] if root.frames else None
+    package = _thrower(trace, root)
     place = scene.place_of(trace)
-    if thrower is None or thrower.package is None or not place:
+    if not package or not place:
         return None
     message = root.message[:400]
+    unknown = _UNKNOWN.search(message)
+    if unknown:
+        return _refused_key(next(value for value in unknown.groups() if value), package, place, root)
     absent = next((found for pattern in _ABSENT if (found := pattern.search(message))), None)
     wrong = None if absent else next((found for pattern in _WRONG if (found := pattern.search(message))), None)
+    if wrong and re.search(
+        r"\b(?:not|got|[Rr]eceived|given:?) (?:an? )?[`'\"]?(?:NoneType|None|null|undefined|nil)\b", message
+    ):
+        absent, wrong = wrong, None
     found = absent or wrong
     if found is None:
         return None
     name = found.group("name").strip(".()")
     value = (found.groupdict().get("value") or "").strip(" .,;:")
+    own = trace.own_frame()
+    read = variable_in(own.code) if own else ""
     if absent:
         kind, cause = (
             FailureType.MISSING_CONFIGURATION,
-            f"{thrower.package} is made without the option {name} that it needs: what the code passes at {place} is not set (missing, undefined)",
+            f"{package} is made without the option {name} that it needs: what the code passes at {place} is not set (missing, undefined)",
         )
-        fix = high(f"Set the value that is passed as {name} at {place}", f"Provide the variable or Secret that the code reads there for {name} ({thrower.package}), in the environment of the release", f"env: {name}=<value>")  # fmt: skip
+        fix = high(f"Set {f'{read}, ' if read else ''}the value that is passed as {name} at {place}", f"Provide the variable or Secret that the code reads there for {name} ({package}: {quoted(message, 120)}), in the environment of the release", f"env: {read or name}=<value>")  # fmt: skip
     else:
         kind, cause = (
             FailureType.INVALID_CONFIGURATION,
-            f"{thrower.package} refuses the value{f' {value}' if value else ''} of {name} that the code passes at {place}",
+            f"{package} refuses the value{f' {value}' if value else ''} of {name} that the code passes at {place}",
         )
-        fix = high(f"Correct the value that is passed as {name} at {place}", f"Set it to what the message asks for ({quoted(message, 160)}): correct the variable, Secret or configuration file that the code reads there", f"env: {name}=<valid value>")  # fmt: skip
+        fix = high(f"Correct {f'{read}, ' if read else ''}the value that is passed as {name} at {place}", f"Set it to what the message asks for ({quoted(message, 160)}): correct the variable, Secret or configuration file that the code reads there", f"env: {name}=<valid value>")  # fmt: skip
     return Hypothesis(
         kind,
         f"{cause}: {root.name}: {quoted(message, 220)}",
         0.9,
         (fix, medium("Check the options at the start", "A schema for the environment names what is absent before anything runs", "")),
-        names=(name, thrower.package),
+        names=(name, package),
+    )  # fmt: skip
+
+
+def _thrower(trace: Trace, root: Raised) -> str:
+    """The package whose code threw; "" where the application or the language's own library did."""
+    for raised in (root, trace.outer):
+        if not raised.frames:
+            continue
+        last = raised.frames[-1]
+        if last.package is None and trace.kind == "java" and not last.own:
+            return "" if last.function.startswith(("java", "jdk.", "sun.")) else ".".join(last.function.split(".")[:3])
+        return last.package or ""
+    return ""
+
+
+def _refused_key(name: str, package: str, place: str, root: Raised) -> Hypothesis:
+    """A key that a library does not know: misspelt, of another version, or of another library."""
+    return Hypothesis(
+        FailureType.INVALID_CONFIGURATION,
+        f"{package} does not know the option {name} (it does not exist there, unknown), which it is given at {place}: {root.name}: {quoted(root.message, 220)}",
+        0.9,
+        (high(f"Correct or remove the option {name}", f"Rename {name} to the spelling that the installed {package} has, or remove it, in the configuration file or the call that is read at {place}", f"grep -rn '{name}' ."),),
+        names=(name, package),
     )  # fmt: skip
 
 

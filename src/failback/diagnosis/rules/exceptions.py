@@ -31,7 +31,7 @@ _MIGRATION = re.compile(
 )
 _CERTIFICATE = re.compile(r"^\w*(?:Certificate|SSL|TLS|CertPath)\w*(?:Error|Exception|Failure)$")
 _ABSENT = re.compile(
-    r"missing|not set|not found|no configuration|is required|undefined|must be (?:set|provided|defined)|cannot be (?:empty|None|null)|not configured|unset|absent|empty|no value|not provided",
+    r"missing|not set|not found|no configuration|is required|undefined|must be (?:set|provided|defined)|cannot be (?:empty|None|null)|not configured|unset|absent|empty|no value|not (?:provided|present|supplied|given|specified)",
     re.IGNORECASE,
 )
 # A framework's "improperly configured" may speak of the code that was registered, not of a setting.
@@ -89,6 +89,13 @@ def by_class(scene: Scene, document: Document, trace: Trace, root: Raised) -> Hy
             absent = bool(_ABSENT.search(root.message))
             variable = variable_in(root.message)
             setting = re.search(r"[`'\"]([\w.-]{2,60})[`'\"]", root.message)
+            if absent and not variable:  # the names stand below, one a line
+                below = re.search(
+                    r"^\s*(?:[-*•]\s*)?[\"'`]?([A-Z][A-Z0-9]*_[A-Z0-9_]+)\b",
+                    document.window(root.line + 1, 0, 3),
+                    re.MULTILINE,
+                )
+                variable = below.group(1) if below else ""
             shown = variable or (setting.group(1) if setting else "the setting that the message names")
             return Hypothesis(
                 FailureType.MISSING_CONFIGURATION if absent else FailureType.INVALID_CONFIGURATION,

@@ -146,7 +146,9 @@ def refused(hit: Hit) -> Hypothesis | None:
     line, low = hit.line, hit.line.lower()
     if hit.scene.is_probe_line(hit.document, hit.index):
         return None
-    if "unreachable=0" in low:  # Ansible's recap of a host that was reached
+    if (
+        "unreachable=0" in low or "not be null" in low
+    ):  # Ansible's recap of a host that was reached; no address was given
         return None
     if any(
         word in low
@@ -244,7 +246,10 @@ def unresolved(hit: Hit) -> Hypothesis | None:
             (
                 v
                 for v in named.groups()
-                if v and v.lower() not in NOT_HOSTS and v.lower() not in ("name", "on", "in", "from", "by")
+                if v
+                and not v.endswith(("Error", "Exception"))
+                and v.lower() not in NOT_HOSTS
+                and v.lower() not in ("name", "on", "in", "from", "by")
             ),
             "",
         )
@@ -273,7 +278,7 @@ def unresolved(hit: Hit) -> Hypothesis | None:
 @line_rule(
     "connection-timeout",
     "timed out|etimedout|timeout|deadline exceeded|queuepool limit",
-    r"connect(?:ion|ing)?\b[^\n]{0,80}(?:timed? ?out|timeout)|ETIMEDOUT|(?:read|connect|socket|pool|query|request|command)\w* ?time(?:d )?out|ConnectTimeout|SocketTimeoutException|dial tcp [^\n]*(?:i/o timeout|deadline exceeded)|context deadline exceeded|Timeout(?:Error)?: .*(?:connect|server|pool|host)|QueuePool limit|connection is not available, request timed out|Operation timed out",
+    r"connect(?:ion|ing)?\b[^\n]{0,80}(?:timed? ?out|timeout)|ETIMEDOUT|timeout of \d+ ?ms exceeded[^\n]{0,60}(?:ECONNABORTED|https?:)|AxiosError: timeout of \d+ ?ms exceeded|(?:read|connect|socket|pool|query|request|command)\w* ?time(?:d )?out|ConnectTimeout|SocketTimeoutException|dial tcp [^\n]*(?:i/o timeout|deadline exceeded)|context deadline exceeded|Timeout(?:Error)?: .*(?:connect|server|pool|host)|QueuePool limit|connection is not available, request timed out|Operation timed out",
     source="errno ETIMEDOUT and the clients' own limits",
 )
 def timed_out(hit: Hit) -> Hypothesis | None:

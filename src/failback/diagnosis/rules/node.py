@@ -282,7 +282,7 @@ def exception(scene: Scene, document: Document, trace: Trace, root: Raised) -> H
     innermost = root.frames[-1] if root.frames else None
     packages = trace.packages()
     not_function = re.search(
-        r"(?P<what>[\w.$]+) is not a (?:function|constructor)|Cannot read propert(?:y|ies) .*|Class extends value",
+        r"(?P<what>[\w.$()]+) is not a (?:function|constructor)|Cannot read propert(?:y|ies) .*|Class extends value",
         root.message,
     )
     change = _changed_package(scene, frame.place if frame else "")

@@ -16,7 +16,7 @@ SURE = 0.49  # below every rule that knows its mechanism (and no support for one
 LINES_MAX = 12
 LAST_LINES = 4
 _ABSENT = r"(?:not (?:be )?(?:found|exist|installed|located|available|present|loaded)|n't (?:exist|be found|found|be loaded|be located)|missing|no such|cannot (?:find|load|locate)|could not (?:find|load|locate)|unable to (?:find|load|locate)|failed to (?:find|load|locate))"
-_WRONG = r"(?:invalid|malformed|illegal|unknown|unrecogni[sz]ed|unsupported|not supported|unexpected|(?:cannot|can't|could not|failed to|unable to|error) pars\w+|not a valid|not valid|must (?:not )?be\b|out of range|should be|conflict\w*|mutually exclusive|cannot be (?:used|combined)|too (?:small|large|short|long|low|high)|mismatch|duplicate)"
+_WRONG = r"(?:invalid|malformed|illegal|unallowed|unknown|unrecogni[sz]ed|unsupported|not supported|unexpected|(?:cannot|can't|could not|failed to|unable to|error) pars\w+|not a valid|not valid|must (?:not )?be\b|out of range|should be|conflict\w*|mutually exclusive|cannot be (?:used|combined)|too (?:small|large|short|long|low|high)|mismatch|duplicate)"
 _UNSET = r"(?:not set|not (?:been )?(?:configured|provided|specified|defined|given|supplied|initiali[sz]ed)|is (?:required|missing|empty|unset|undefined|blank|mandatory)|missing|required|must (?:be (?:set|provided|specified|configured|given)|not be (?:empty|blank|null)|specify|provide|set)|needs? to be (?:set|provided)|no default|undefined|no value)"
 _SETTING = r"(?:env(?:ironment)?(?: variable)?s?|variable|setting|config\w*|option|parameter|propert(?:y|ies)|key|secret|token|api.?key|password|credential|dsn|url|uri|endpoint|flag|argument|field|value|license|level|format|address|port|timeout|interval|duration|size|mode|region|bucket|host(?:name)?|user(?:name)?|section|entry|directive)"
 _NAME = r"(?:\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b|--[a-z][\w-]+|\b[a-z]\w*(?:\.[a-z]\w+)+\b|[\"'`][\w.-]+[\"'`])"
@@ -37,9 +37,9 @@ _SAYINGS: tuple[tuple[re.Pattern[str], FailureType, str], ...] = tuple(
         (rf"\b(?:sub)?(?:command|task|executable|binary|program)\b[^\n]{{0,60}}(?:{_ABSENT}|unknown|not defined|not recogni[sz]ed|does not exist)|(?:unknown|no such|unrecogni[sz]ed|invalid) (?:sub)?(?:command|task|executable)\b", FailureType.BAD_COMMAND, "Correct the command that is started"),
         (rf"\b(?:module|package|library|plug-?in|extension|driver|gem|crate|assembly|dependenc(?:y|ies)|codec|adapter|provider|shared object|addon|add-on)s?\b[^\n]{{0,80}}{_ABSENT}|{_ABSENT}[^\n]{{0,40}}\b(?:module|package|library|plug-?in|extension|driver|gem|crate|assembly|dependency|addon|add-on)\b", FailureType.MISSING_DEPENDENCY, "Install it (add it to the dependencies or the image)"),
         (rf"\b(?:file|folder|director(?:y|ies)|template|asset|path|archive|fixture|script|keystore|bundle|dataset|model)\b[^\n]{{0,100}}{_ABSENT}|{_ABSENT}[^\n]{{0,60}}\b(?:file|folder|directory|template|asset|path|keystore|archive)\b|{_ABSENT}[^\n]{{0,40}}/[\w.-]+/[\w./-]+", FailureType.MISSING_FILE, "Add the file to the release (COPY it into the image), or correct its path"),
-        (rf"{_NAME}[^\n]{{0,60}}\b{_UNSET}|\b{_SETTING}s?\b[^\n]{{0,60}}\b{_UNSET}|\b(?:missing|no|without|undefined|unset)\b (?:\w+ ){{0,3}}{_SETTING}\b", FailureType.MISSING_CONFIGURATION, "Set it in the environment or configuration"),
+        (rf"{_NAME}[^\n]{{0,60}}\b{_UNSET}|\b{_SETTING}s?\b[^\n]{{0,60}}\b{_UNSET}|\b(?:missing|no|without|undefined|unset)\b (?:\w+ ){{0,3}}{_SETTING}\b|\b(?:needs?|requires?) (?:an? |the )?(?:valid )?(?:[\w.]+ ){{0,2}}{_SETTING}\b", FailureType.MISSING_CONFIGURATION, "Set it in the environment or configuration"),
         (r"did not (?:finish|complete|start|respond|answer|become (?:ready|healthy|available))[^\n]{0,60}\b(?:within|in time|after)|\b(?:gave up|giving up|timed out|deadline exceeded)\b[^\n]{0,60}\bafter\b|timed out waiting", FailureType.TIMEOUT, "Give it more time, or find out what it waits for"),
-        (rf"\bnot one of\b|\bmust be one of\b|expected (?:exactly |at least |one of )?[^\n]{{1,50}}(?:,|;| but)? (?:found|got|was|received)\b|\b{_SETTING}s?\b[^\n]{{0,80}}\b{_WRONG}|\b{_WRONG}\b[^\n]{{0,80}}\b{_SETTING}\b|{_NAME}[^\n]{{0,50}}\b{_WRONG}", FailureType.INVALID_CONFIGURATION, "Correct the value in the environment or configuration"),
+        (rf"\bnot one of\b|\bmust be one of\b|expected (?:exactly |at least |one of )?[^\n]{{1,50}}(?:,|;| but)? (?:found|got|was|received)\b|\b{_SETTING}s?\b[^\n]{{0,80}}\b{_WRONG}|\b{_WRONG}\b[^\n]{{0,80}}\b{_SETTING}\b|{_NAME}[^\n]{{0,50}}\b{_WRONG}|^[\"'`]?[\w./-]+\.(?:ya?ml|json5?|toml|ini|conf|cfg|properties|xml|hcl)[\"'`]?(?::\d+)*: [^\n]*(?:{_WRONG}|not allowed|expected|wrong|bad)\b", FailureType.INVALID_CONFIGURATION, "Correct the value in the environment or configuration"),
     )
 )  # fmt: skip
 _NO_WORDS = re.compile(r"^\s*(?:at |File \"|usage:|-{1,2}\w|\w+:\s*$)|\b(?:GET|POST|PUT|HEAD|DELETE) /", re.IGNORECASE)
@@ -55,7 +55,7 @@ def plain_words(scene: Scene) -> Iterable[Hypothesis]:
             continue
         for index in _last_words(document, scene):
             said = document.lines[index].strip()[:600]
-            meaning = next(((kind, action) for words, kind, action in _SAYINGS if words.search(said)), None)
+            meaning = meaning_of(said)
             if meaning is None:
                 continue
             kind, action = meaning
@@ -70,6 +70,11 @@ def plain_words(scene: Scene) -> Iterable[Hypothesis]:
                 index,
                 scene,
             )
+
+
+def meaning_of(said: str) -> tuple[FailureType, str] | None:
+    """(type, what to do) of a sentence by its nouns and verbs; None where it has none of them."""
+    return next(((kind, action) for words, kind, action in _SAYINGS if words.search(said)), None)
 
 
 def _last_words(document: Document, scene: Scene) -> Iterator[int]:

@@ -93,6 +93,15 @@ def module_missing(hit: Hit) -> Hypothesis | None:
             align(package, "python", changed(scene, package)),
             names=(package, top),
         )
+    if _composed(module, hit, importer):
+        path = module.replace(".", "/") + ".py"  # CPython names the whole module only after it found the package
+        return Hypothesis(
+            FailureType.MISSING_FILE,
+            f"The module {module} ({path}) is missing: the package {top} is there, and it has no such module (the file is not in the release, or the name that was composed is wrong){hit.at}: {hit.line}",
+            0.84,
+            (*add_file(path, scene), high(f"Or correct the name {module}", f"When the name is put together from a setting (an environment, a plugin), set that to one that exists{hit.at}", f"ls {path.rpartition('/')[0]}")),
+            names=(path, module),
+        )  # fmt: skip
     zone = re.search(r"No time zone found with key ([\w/+-]+)", hit.document.text) if top == "tzdata" else None
     if zone:
         return Hypothesis(
@@ -283,6 +292,19 @@ def _own_files(trace: Trace | None, scene: Scene) -> list[str]:
 def _installed(trace: Trace | None, top: str) -> bool:
     package = package_of(f"site-packages/{top}/")
     return trace is not None and any(frame.package == package for raised in trace.chain for frame in raised.frames)
+
+
+_OWN_PART = re.compile(r"\.(?:settings|config|conf|local|production|prod|staging|development|routes?|urls|views|models|handlers|tasks|commands|migrations|wsgi|asgi)(?:\.|$)")  # fmt: skip
+
+
+def _composed(module: str, hit: Hit, importer: str | None) -> bool:
+    """True for a part of a package that is there, named by a setting or by the application's own layout."""
+    top = module.split(".")[0]
+    if "." not in module or hit.match.group("parent") or importer or is_python_stdlib(top) or top in _NAMESPACES:
+        return False
+    frame = hit.trace.own_frame() if hit.trace else None
+    called = frame.code if frame else ""
+    return bool(re.search(r"import_module\(|__import__\(|import_string\(|load_module\(", called) or (frame and _OWN_PART.search(module)))  # fmt: skip
 
 
 def _is_own(module: str, scene: Scene, trace: Trace | None) -> bool:

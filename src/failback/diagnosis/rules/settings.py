@@ -105,7 +105,7 @@ def variable(hit: Hit) -> Hypothesis | None:
     """An environment variable is needed and absent."""
     line = hit.line
     if (_HINT.search(line) and not _LACKS.search(line)) or re.search(
-        r"invalid value|must be (?:one of|an? (?!set|provided)|between|in )|is not (?:a valid|one of)|expected .{1,30}, (?:got|received)",
+        r"invalid value|(?:must|should|has to|needs to) be (?:one of|an? (?!set|provided)|between|in )|is not (?:a valid|one of)|expected .{1,30}, (?:got|received)",
         line,
     ):
         return None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from testbed import fake_nodes, images, namespaces, node, parts, processes, second_node
+from testbed import gateway as gateway_tools
 from testbed import peers as peer_tools
 from testbed.settings import (
     ADMIN_KUBECONFIG,
@@ -190,6 +191,27 @@ def fake(arguments: Sequence[str]) -> int:
                 fake_nodes.up(given.count)
             else:
                 fake_nodes.down()
+        return 0
+
+    return command(work)
+
+
+def gateway(arguments: Sequence[str]) -> int:
+    """testbed/gateway ACTION: something that acts on HTTPRoutes. Prints where it is reached and where it counts."""
+    parser = argparse.ArgumentParser(prog="testbed/gateway", description="A gateway for HTTPRoutes (Contour, Envoy).")
+    parser.add_argument("action", choices=("up", "down"))
+    given = parser.parse_args(arguments)
+
+    def work() -> int:
+        node.check()
+        peer_tools.build(gateway_tools.peer())  # before we leave the network in which modules can be downloaded
+        enter()
+        with node.locked():
+            if given.action == "up":
+                gateway_tools.up()
+                print(f"{gateway_tools.ADDRESS} {gateway_tools.METRICS}")
+            else:
+                gateway_tools.down()
         return 0
 
     return command(work)

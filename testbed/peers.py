@@ -1,4 +1,4 @@
-"""The tools that failback is measured against, and the one that fakes thousands of pods: built for the bench only.
+"""The tools that failback is measured against, one that fakes thousands of pods, and a gateway: built for tests only.
 
 Promise: a peer is built from its own released module, unchanged, and is never part of this repository. What it takes
 from its module beside the program (custom resources) is copied into the cache at that moment.
@@ -55,6 +55,14 @@ ALL = (
         "github.com/argoproj/argo-rollouts/utils/version.version=1.10.1",
     ),
     Peer("kwok", "sigs.k8s.io/kwok", "v0.8.0", {"kwok": "./cmd/kwok"}, {"stages": "kustomize/stage"}),
+    Peer(
+        "contour",
+        "github.com/projectcontour/contour",
+        "v1.33.8",
+        {"contour": "./cmd/contour"},
+        {"contour-kinds": "examples/contour", "gateway-api": "examples/gateway"},
+        "github.com/projectcontour/contour/internal/build.Version=v1.33.8",
+    ),
 )
 
 

@@ -47,9 +47,20 @@ NGINX = (
     nginx(500, 98, namespace="other"),
     "process_start_time_seconds 1.768906795e+09",
 )
-TRAEFIK = (traefik(200, 1204), traefik(502, 3), traefik(502, 99, "shop-webshop-80@kubernetes"))
+TRAEFIK = (
+    traefik(200, 1000),
+    traefik(200, 204, "shop-web-http-80@kubernetesgateway"),
+    traefik(502, 3),
+    traefik(502, 99, "shop-webshop-80@kubernetes"),
+    traefik(502, 98, "shop-web-failback-80@kubernetes"),
+)
 ISTIO = (istio(200, 1204), istio(503, 2), istio(0, 1), istio(200, 1204, "destination"))
-ENVOY = (envoy(2, 1204), envoy(5, 3), envoy(5, 99, "shop/webshop/80/da39a3ee5e"))
+ENVOY = (
+    envoy(2, 1204, "shop_web_80"),
+    envoy(5, 3),
+    envoy(5, 99, "shop/webshop/80/da39a3ee5e"),
+    envoy(5, 98, "shop_web-failback_80"),
+)
 HAPROXY = (haproxy("2xx", 1204), haproxy("5xx", 3), haproxy("5xx", 99, "shop_webshop_80"))
 
 

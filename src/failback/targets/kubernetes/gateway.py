@@ -52,7 +52,12 @@ def _named(label: str) -> Callable[[Labels, str, str], bool]:
 
 
 def _traefik(labels: Labels, namespace: str, service: str) -> bool:
-    return labels.get("service", "").startswith((f"{namespace}-{service}-", f"{namespace}/{service}"))
+    """ "shop-web-80@kubernetes", "shop-web-http-80@kubernetesgateway": hyphens part all of it, so the port tells where
+    the name of the service ends."""
+    told = labels.get("service", "").partition("@")[0]
+    return told == f"{namespace}/{service}" or bool(
+        re.fullmatch(rf"{re.escape(f'{namespace}-{service}-')}(?:https?-)?[a-z0-9]+", told)
+    )
 
 
 def _nginx(labels: Labels, namespace: str, service: str) -> bool:

@@ -21,6 +21,7 @@ from failback.targets.kubernetes import (
     preflight_scene,
     pulling,
     reconcilers,
+    sharing,
 )
 from failback.targets.kubernetes.desired import Desired
 from failback.targets.kubernetes.secret_values import secret_values
@@ -32,8 +33,9 @@ _LEVELS = {"error": 0, "warning": 1, "info": 2, "ok": 3}
 async def preflight(site: Site, release: ReleaseSpec, desired: Desired) -> list[Finding]:
     """All findings, the worst first. Raises TargetUnavailable where the API server does not answer."""
     site.redactor.add(secret_values(desired.everything()))
+    by_route = await sharing.wanted(site, release.checks)
     lacking, scene = await asyncio.gather(
-        preflight_rights.missing(site, preflight_rights.needed(desired)),
+        preflight_rights.missing(site, preflight_rights.needed(desired, by_route=by_route)),
         preflight_scene.read(site, desired, dark_safe=bool(release.checks.get("dark_safe"))),
         return_exceptions=True,
     )
@@ -44,10 +46,11 @@ async def preflight(site: Site, release: ReleaseSpec, desired: Desired) -> list[
         return rights  # without looking, everything else would be a guess
     if isinstance(scene, BaseException):
         raise scene
-    (refusals, pods), answers, reconciled = await asyncio.gather(
+    (refusals, pods), answers, reconciled, by_routes = await asyncio.gather(
         preflight_dry_run.dry_run(site, desired, scene.live),
         pulling.asked(site, desired),
         reconcilers.reconciled(site, scene),
+        sharing.findings(site, desired, release.checks),
     )
     found = [
         *rights,
@@ -56,6 +59,7 @@ async def preflight(site: Site, release: ReleaseSpec, desired: Desired) -> list[
         *pulling.findings(desired, answers),
         *preflight_room.room(scene, pods),
         *reconciled,
+        *by_routes,
         *_left_out(release, site, first=not any(scene.live.values())),
     ]
     once: dict[tuple[str, str], Finding] = {}

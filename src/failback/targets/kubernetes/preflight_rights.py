@@ -14,6 +14,7 @@ import yaml
 
 from failback.model.errors import FailbackError, NotPermitted
 from failback.model.release import Finding
+from failback.targets.kubernetes import sharing
 from failback.targets.kubernetes.desired import Desired
 from failback.targets.kubernetes.failures import NotFound
 from failback.targets.kubernetes.kinds import KINDS, Object
@@ -60,24 +61,28 @@ _OF_WORKLOADS = {
         ("Pod", "patch"),
     ),
 }
+_ROUTES = ("HTTPRoute", "get list patch")
 _JOBS = ("Job", "get list watch create patch delete")
 
 
-def needed(desired: Desired) -> list[Right]:
-    """Every right that the rollout of this release uses, and its rollback."""
+def needed(desired: Desired, *, by_route: bool = False) -> list[Right]:
+    """Every right that the rollout of this release uses, and its rollback. `by_route`: users or copies of their
+    requests are to come to the new pods by HTTPRoutes."""
     rows: list[tuple[str, str]] = list(_ALWAYS)
     for kind in sorted({unit.kind for unit in desired.units}):
         rows += _OF_WORKLOADS[kind]
     if desired.jobs:
         rows.append(_JOBS)
+    if by_route:
+        rows.append(_ROUTES)
     rows += [(one["kind"], "get create patch update") for one in desired.others]
     rights = {Right(kind, verb) for kind, verbs in rows for verb in verbs.split()}
     return sorted(rights | {Right("Pod", "get", "log")})
 
 
-def always_needed(kinds: Iterable[str] = ("Deployment",)) -> list[Right]:
+def always_needed(kinds: Iterable[str] = ("Deployment",), *, by_route: bool = False) -> list[Right]:
     """What any rollout uses; for `doctor`, which has no release."""
-    rows = [*_ALWAYS, *(row for kind in kinds for row in _OF_WORKLOADS[kind])]
+    rows = [*_ALWAYS, *(row for kind in kinds for row in _OF_WORKLOADS[kind]), *((_ROUTES,) if by_route else ())]
     return sorted({Right(kind, verb) for kind, verbs in rows for verb in verbs.split()} | {Right("Pod", "get", "log")})
 
 
@@ -105,7 +110,11 @@ async def explained(site: Site, kinds: Iterable[str], desired: Desired | None) -
     except NotPermitted as refused:
         if (refused.fields.get("api_error") or {}).get("reason") != "Forbidden":
             raise
-        rights = needed(desired) if desired is not None else always_needed(sorted(kinds) or ("Deployment",))
+        by_route = await sharing.wanted(site, {})
+        if desired is not None:
+            rights = needed(desired, by_route=by_route)
+        else:
+            rights = always_needed(sorted(kinds) or ("Deployment",), by_route=by_route)
         lacking = await missing(site, rights)
         if not lacking:
             raise

@@ -100,9 +100,9 @@ async def _to_stable(site: Site, unit: Unit, live: Object, record: Record, journ
     pinned: list[str] = []
     actions: list[Action] = []
     stable = record.stable or ""
+    for route in await routes.withdraw(site, unit.services, journal):
+        actions.append(Action(f"HTTPRoute {route}: nobody comes to the new pods"))
     for name in unit.services:
-        for route in await routes.restore(site, name, journal):
-            actions.append(Action(f"HTTPRoute {route}: its own rules"))
         kept = routing.service_record(await site.cluster.get("Service", name))
         if kept is None:
             continue  # not pinned yet when it failed: its selector is the user's own, and no new pod is there
@@ -204,6 +204,9 @@ async def clean_up(site: Site, units: Sequence[Unit], journal: Journal, executio
             continue
         if record.stable is not None and unit.kind == "Deployment":
             actions += await _remove_failed_sets(site, live, record, journal)
+        for route in await routes.restore(site, unit.services, journal):
+            actions.append(Action(f"HTTPRoute {route}: its own rules"))
+        await routes.close_dark_services(site, unit.services, journal)
         for name in unit.services:
             with journal.intent("service.unpin", service=name):
                 await routing.let_go(site, name, forward=False)

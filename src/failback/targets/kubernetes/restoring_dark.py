@@ -44,7 +44,7 @@ async def restore(
         await rollout.launch(site, staged, journal)
         for unit in units:
             await _ready(site, unit, limit_s)
-        await rollout.cut_over(site, staged, journal)
+        await rollout.cut_over(site, staged, journal, None)
         actions = await rollout.finish(site, staged, journal)
     except FailbackError as error:
         back = [

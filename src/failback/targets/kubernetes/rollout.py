@@ -4,10 +4,9 @@ of workloads stands in a module each (`deployments`, `one_by_one`)."""
 from __future__ import annotations
 
 import asyncio
-import functools
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from failback.model.errors import ReleaseError
@@ -22,6 +21,7 @@ from failback.targets.kubernetes import (
     rolling,
     routes,
     routing,
+    sharing,
 )
 from failback.targets.kubernetes.desired import Desired, Unit
 from failback.targets.kubernetes.kinds import KINDS, Object, annotations_of, labels_of, told
@@ -36,6 +36,8 @@ from failback.targets.kubernetes.record import (
 )
 from failback.targets.kubernetes.site import Site, Staged
 
+Switching = Callable[[list[str]], Awaitable[None]]  # with the Services of which users get a share only
+Counting = Callable[[], Awaitable[None]]
 _NO_RECORD = Record(execution="", revision="", moment=Moment.DARK, stable=None)
 
 
@@ -102,7 +104,7 @@ async def launch(site: Site, staged: Staged, journal: Journal) -> None:
             await deployments.launch(site, unit, staged, record, journal)
         else:
             await one_by_one.launch(site, unit, staged, live, record, journal)
-    await mirror(site, staged, journal)
+    await sharing.mirror(site, staged, journal)
 
 
 async def _announce(site: Site, staged: Staged, journal: Journal) -> None:
@@ -145,10 +147,16 @@ async def _first(site: Site, unit: Unit, staged: Staged, made: Sequence[str], jo
         await configs.give_to(site, staged.desired.configs, live)
 
 
-async def cut_over(site: Site, staged: Staged, journal: Journal) -> None:
-    """All users to the new pods. Raises ReleaseError where fewer of them are ready than serve now."""
-    for name in {name for unit in staged.desired.units for name in unit.services}:
-        await routes.restore(site, name, journal)  # copies of requests were for the dark alone
+async def cut_over(site: Site, staged: Staged, journal: Journal, switching: Switching | None) -> None:
+    """All users to the new pods, or a first share of them. `switching` is called when all is ready for that;
+    without it nobody looks at a share, so there is none. Raises
+    ReleaseError where fewer of them are ready than serve now."""
+    shared: dict[Unit, list[str]] = {}
+    for unit in staged.desired.units:
+        _, record = await under_way(site, unit, staged)
+        if switching is not None and (found := await sharing.by_route(site, unit, record)):
+            shared[unit] = found
+    await sharing.prepare(site, staged, shared, journal)
     for unit in staged.desired.units:
         live, record = await under_way(site, unit, staged)
         if unit.kind == "Deployment":
@@ -157,57 +165,21 @@ async def cut_over(site: Site, staged: Staged, journal: Journal) -> None:
                 await deployments.enough_ready(site, live, new, record.stable)
         else:
             await one_by_one.serve_first(site, unit, staged, journal)
+    if switching is not None:
+        await switching([name for found in shared.values() for name in found])
     for unit in staged.desired.units:
         live, record = await under_way(site, unit, staged)
         if record.moment is Moment.DARK:
             await deployments.moved(site, unit, journal, moment=Moment.SWITCHED, switched_at=time.time())
-        if unit.kind == "Deployment" and not await _a_share(site, unit, staged, live, record, journal):
+        if unit in shared:
+            await sharing.begin(site, staged, shared[unit], journal)
+        elif unit.kind == "Deployment":
             await _switch(site, unit, staged, live, journal)
 
 
-async def _a_share(site: Site, unit: Unit, staged: Staged, live: Object, record: Record, journal: Journal) -> bool:
-    """`strategy: weighted`: a first share of the users by the routes' weights; False where no route is there."""
-    if site.settings.strategy != "weighted" or record.stable is None:
-        return False
-    new = await names.hash_when_there(site, live)
-    shared = False
-    for name in unit.services:
-        if await routes.routes_to(site, name):
-            await routes.open_dark_service(site, name, staged.execution, {names.POD_HASH: new}, journal)
-            await routes.reroute(site, name, staged.execution, functools.partial(_first_share, service=name), journal)
-            shared = True
-    return shared
-
-
-def _first_share(rules: routes.Rules, *, service: str) -> list[dict[str, Any]]:
-    return routes.weighted(rules, service, routes.FIRST_SHARE)
-
-
-async def mirror(site: Site, staged: Staged, journal: Journal) -> None:
-    """`checks.mirror`: copies of users' requests for the dark pods, where a route can make them."""
-    wanted = staged.checks.get("mirror") or {}
-    if not wanted.get("enabled"):
-        return
-    for unit in staged.desired.units:
-        live, record = await site.record(unit)
-        if live is None or record is None or record.stable is None or unit.kind != "Deployment":
-            continue
-        new = await names.hash_when_there(site, live)
-        percent = float(wanted.get("percent") or 100.0)
-        for name in unit.services:
-            if await routes.routes_to(site, name):
-                await routes.open_dark_service(site, name, staged.execution, {names.POD_HASH: new}, journal)
-                await routes.reroute(
-                    site, name, staged.execution, functools.partial(_copied, service=name, percent=percent), journal
-                )
-
-
-def _copied(rules: routes.Rules, *, service: str, percent: float) -> list[dict[str, Any]]:
-    return routes.mirrored(rules, service, percent)
-
-
-async def extend(site: Site, staged: Staged, journal: Journal) -> None:
-    """The rest of the users, where the cut-over gave the new revision a share of them. Raises ReleaseError."""
+async def extend(site: Site, staged: Staged, journal: Journal, counting: Counting) -> None:
+    """The rest of the users, where the cut-over gave the new revision a share of them. `counting` is called when no
+    more of them come by that share. Raises ReleaseError."""
     for unit in staged.desired.units:
         live, record = await under_way(site, unit, staged)
         if unit.kind == "Deployment" and record.way != rolling.DARK and record.stable is not None:
@@ -215,8 +187,10 @@ async def extend(site: Site, staged: Staged, journal: Journal) -> None:
         elif unit.kind == "Deployment" and site.settings.strategy == "weighted":
             # By the Service first: then both ways lead to the new pods, and the route can be the user's own again.
             await _switch(site, unit, staged, live, journal)
-            for name in unit.services:
-                await routes.restore(site, name, journal)
+            await deployments.moved(site, unit, journal, switched_at=time.time())  # the stable pods drain from here on
+            await routes.withdraw(site, unit.services, journal)
+            await counting()
+            await routes.restore(site, unit.services, journal)
         if unit.kind != "Deployment" and record.stable is not None:
             await one_by_one.exchange_rest(site, unit, staged, journal)
             await one_by_one.switch(site, unit, staged, journal)
@@ -308,6 +282,8 @@ async def finish_unit(
                 actions.append(await deployments.others_leave(site, live, new, gone=await _shows_unready(site, unit)))
         else:
             actions += await one_by_one.finish(site, unit, record, journal)
+    await routes.restore(site, unit.services, journal)
+    await routes.close_dark_services(site, unit.services, journal)
     for name in unit.services:
         with journal.intent("service.unpin", service=name):
             await routing.let_go(site, name, forward=True)

@@ -7,98 +7,65 @@ the new ones. The route's rules as they were stand in its annotation, in the sam
 from __future__ import annotations
 
 import asyncio
-import copy
 import json
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from failback.model.errors import ReleaseError
 from failback.targets.base import Journal
 from failback.targets.kubernetes.cluster import Patch
 from failback.targets.kubernetes.failures import NotFound
-from failback.targets.kubernetes.kinds import Object, annotations_of
+from failback.targets.kubernetes.kinds import Object, annotations_of, labels_of
 from failback.targets.kubernetes.record import EXECUTION, FENCE, RECORD, annotate, execution_label, set_field
+from failback.targets.kubernetes.route_rules import Rules, Way, as_shape, as_ways, dark_name, routes_to, shaped
 from failback.targets.kubernetes.routing import hand_back
 from failback.targets.kubernetes.site import Site
 
-FIRST_SHARE = 10  # percent of users on the new revision while it bakes
-
-Rules = Sequence[Mapping[str, Any]]
-
-
-def dark_name(service: str) -> str:
-    """The Service of the new pods while users reach the stable ones by `service`."""
-    return f"{service[:54]}-failback"
+_TAKEN_S_MAX = 5.0  # a gateway that is slower than this, or says nothing, is not waited for
+_DATA_PLANE_S = 0.5  # from what the control plane says of a route until every proxy of it has the route
+_LOOK_S = 0.1
 
 
-def weighted(rules: Rules, service: str, share: int) -> list[dict[str, Any]]:
-    """The rules with `share` percent of what went to the Service going to the new pods instead. Pure."""
-
-    def split(refs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        for ref in refs:
-            weight = int(ref.get("weight", 1))
-            if not _names(ref, service) or weight == 0:
-                # Weights count among one another: those of other backends grow with ours.
-                found.append({**ref, "weight": weight * 100})
-                continue
-            found.append({**ref, "weight": weight * (100 - share)})
-            found.append({**ref, "name": dark_name(service), "weight": weight * share})
-        return found
-
-    return [
-        {**rule, "backendRefs": split(rule.get("backendRefs") or ())} if _routes_to(rule, service) else dict(rule)
-        for rule in copy.deepcopy(list(rules))
-    ]
-
-
-def mirrored(rules: Rules, service: str, percent: float) -> list[dict[str, Any]]:
-    """The rules with a copy of requests (of that part of them) for the new pods; users get the stable answers. Pure."""
-    changed = []
-    for rule in copy.deepcopy(list(rules)):
-        if not _routes_to(rule, service):
-            changed.append(dict(rule))
-            continue
-        ref = next(one for one in rule["backendRefs"] if _names(one, service))
-        mirror: dict[str, Any] = {"backendRef": {"name": dark_name(service), "port": ref["port"]}}
-        if percent < 100:
-            mirror["percent"] = round(percent)
-        filters = [*(rule.get("filters") or ()), {"type": "RequestMirror", "requestMirror": mirror}]
-        changed.append({**rule, "filters": filters})
-    return changed
-
-
-def _routes_to(rule: Mapping[str, Any], service: str) -> bool:
-    return any(_names(ref, service) for ref in rule.get("backendRefs") or ())
-
-
-def _names(ref: Mapping[str, Any], service: str) -> bool:
-    return ref.get("name") == service and ref.get("kind", "Service") == "Service" and not ref.get("namespace")
-
-
-async def routes_to(site: Site, service: str) -> list[Object]:
-    """The HTTPRoutes of the namespace by which users come to the Service; none where the cluster has no such kind."""
+async def leading_to(site: Site, services: Sequence[str]) -> list[Object]:
+    """The HTTPRoutes by which users come to these Services; none where the cluster has no such kind."""
     try:
-        routes = await site.find_allowed("HTTPRoute")
+        found = await site.find_allowed("HTTPRoute")
     except NotFound:
         return []
-    return [one for one in routes if any(_routes_to(rule, service) for rule in _rules_before(one))]
+    return [one for one in found if _services_of(one, services)]
 
 
-def _rules_before(route: Mapping[str, Any]) -> Rules:
-    """The user's own rules, whatever stands there for a time."""
+def _services_of(route: Mapping[str, Any], services: Sequence[str]) -> list[str]:
+    return [name for name in services if any(routes_to(rule, name) for rule in _kept(route)["rules"])]
+
+
+def _kept(route: Mapping[str, Any]) -> dict[str, Any]:
+    """The user's own rules and their owners, whatever stands there for a time; and what each Service wants."""
     text = annotations_of(route).get(RECORD)
-    found: Rules = json.loads(text)["rules"] if text else (route.get("spec") or {}).get("rules") or ()
-    return found
+    if text:
+        shape: dict[str, Any] = json.loads(text)
+        return shape
+    rules: Rules = (route.get("spec") or {}).get("rules") or ()
+    return {"rules": rules, "managers": route["metadata"].get("managedFields") or [], "ways": {}}
 
 
 async def open_dark_service(
     site: Site, service: str, execution: str, pins: Mapping[str, str], journal: Journal
 ) -> None:
-    """Makes the Service of the new pods: the ports of the user's own, and these labels beside its selector."""
+    """Makes the Service of the new pods: the ports of the user's own, and these labels beside its selector. Raises
+    ReleaseError where a Service of that name is somebody else's."""
     name = dark_name(service)
-    live = await site.cluster.get("Service", service)
-    if live is None or await site.cluster.get("Service", name) is not None:
+    live, there = await asyncio.gather(site.cluster.get("Service", service), site.cluster.get("Service", name))
+    if live is None:
         return
+    selector = {**(live["spec"].get("selector") or {}), **pins}
+    if there is not None:
+        if EXECUTION not in labels_of(there):
+            raise ReleaseError(f"Service {name} is there already, and failback needs that name for the new pods.")
+        if there["spec"].get("selector") == selector:
+            return
+        await site.cluster.delete("Service", name, uid=there["metadata"]["uid"])  # an older execution's
     ports = [
         {key: value for key, value in port.items() if key != "nodePort"} for port in live["spec"].get("ports") or ()
     ]
@@ -106,52 +73,103 @@ async def open_dark_service(
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": name, "labels": {EXECUTION: execution_label(execution)}},
-        "spec": {"ports": ports, "selector": {**(live["spec"].get("selector") or {}), **pins}},
+        "spec": {"ports": ports, "selector": selector},
     }
     with journal.intent("service.create", service=name):
         await site.cluster.apply(shape)
 
 
+async def close_dark_services(site: Site, services: Sequence[str], journal: Journal) -> None:
+    """The Services that were made for the new pods go, once no route names them."""
+    for name in map(dark_name, services):
+        there = await site.cluster.get("Service", name)
+        if there is not None and EXECUTION in labels_of(there):
+            with journal.intent("service.delete", service=name):
+                await site.cluster.delete("Service", name, uid=there["metadata"]["uid"])
+
+
 async def reroute(
-    site: Site, service: str, execution: str, rules_for: Callable[[Rules], list[dict[str, Any]]], journal: Journal
+    site: Site, execution: str, wanted: Mapping[str, Way | None], journal: Journal, *, opened_only: bool = False
 ) -> list[str]:
-    """Gives each route the rules made from the user's own; names of the routes."""
-    routes = await routes_to(site, service)
-
-    async def one(route: Object) -> None:
-        def operations(current: Object) -> Patch:
-            before = _rules_before(current)
-            text = annotations_of(current).get(RECORD) or json.dumps(
-                {
-                    "execution": execution,
-                    "rules": before,
-                    "managers": current["metadata"].get("managedFields") or [],
-                },
-                separators=(",", ":"),
-                sort_keys=True,
-            )
-            return [*annotate(current, {RECORD: text}), *set_field(current, ("spec", "rules"), rules_for(before))]
-
-        with journal.intent("route.change", route=route["metadata"]["name"], service=service):
-            await site.change("HTTPRoute", route["metadata"]["name"], operations)
-
-    await asyncio.gather(*(one(route) for route in routes))
-    return [route["metadata"]["name"] for route in routes]
-
-
-async def restore(site: Site, service: str, journal: Journal) -> list[str]:
-    """The user's own rules, in one patch a route; names of those that had others."""
-    changed = [one for one in await routes_to(site, service) if RECORD in annotations_of(one)]
-    for route in changed:
-        name = route["metadata"]["name"]
-        managers = json.loads(annotations_of(route)[RECORD])["managers"]
-
-        def operations(current: Object) -> Patch:
-            return [
-                *set_field(current, ("spec", "rules"), list(_rules_before(current))),
-                *annotate(current, {RECORD: None, FENCE: None}),
-            ]
-
-        with journal.intent("route.restore", route=name):
-            await hand_back(site, await site.unfence("HTTPRoute", name, operations), managers)
+    """Gives each route the rules made from the user's own: for each of these Services in its way (None: as it was).
+    Returns when the gateway says that it has them; names of the routes. `opened_only`: those alone that are not as
+    their user left them. A route for which nothing is wanted any more is its user's own again."""
+    found = await leading_to(site, list(wanted))
+    if opened_only:
+        found = [one for one in found if RECORD in annotations_of(one)]
+    changed = await asyncio.gather(*(_one(site, route, execution, wanted, journal) for route in found))
+    await asyncio.gather(*(_taken(site, route) for route in changed))
     return [route["metadata"]["name"] for route in changed]
+
+
+async def restore(site: Site, services: Sequence[str], journal: Journal) -> list[str]:
+    """The user's own rules, in one patch a route; names of those that had others."""
+    return await reroute(site, "", dict.fromkeys(services), journal, opened_only=True)
+
+
+async def withdraw(site: Site, services: Sequence[str], journal: Journal) -> list[str]:
+    """No user and no copy comes to the new pods any more; names of the routes. They stay a backend of no weight until
+    `restore`, so that what they have answered is counted to its end."""
+    wanted: dict[str, Way | None] = {}
+    for route in await leading_to(site, services):
+        ways = as_ways(_kept(route).get("ways") or {})
+        for name in services:
+            if name in ways:
+                wanted[name] = Way(share=0) if ways[name].share is not None else None
+    return await reroute(site, "", wanted, journal, opened_only=True) if wanted else []
+
+
+async def _one(site: Site, route: Object, execution: str, wanted: Mapping[str, Way | None], journal: Journal) -> Object:
+    name = route["metadata"]["name"]
+    mine = _services_of(route, list(wanted))
+
+    def ways_of(current: Object) -> dict[str, Way]:
+        ways = as_ways(_kept(current).get("ways") or {})
+        ways |= {service: way for service, way in wanted.items() if way is not None and service in mine}
+        return {service: way for service, way in ways.items() if wanted.get(service, way) is not None}
+
+    if not ways_of(route):
+        return await _give_back(site, route, journal)
+
+    def operations(current: Object) -> Patch:
+        kept, ways = _kept(current), ways_of(current)
+        shape = {**kept, "execution": kept.get("execution") or execution, "ways": as_shape(ways)}
+        text = json.dumps(shape, separators=(",", ":"), sort_keys=True)
+        return [
+            *annotate(current, {RECORD: text}),
+            *set_field(current, ("spec", "rules"), shaped(kept["rules"], ways)),
+        ]
+
+    with journal.intent("route.change", route=name, ways=as_shape(ways_of(route))):
+        return await site.change("HTTPRoute", name, operations)
+
+
+async def _give_back(site: Site, route: Object, journal: Journal) -> Object:
+    name = route["metadata"]["name"]
+    managers = _kept(route)["managers"]
+
+    def operations(current: Object) -> Patch:
+        return [
+            *set_field(current, ("spec", "rules"), list(_kept(current)["rules"])),
+            *annotate(current, {RECORD: None, FENCE: None}),
+        ]
+
+    with journal.intent("route.restore", route=name):
+        return await hand_back(site, await site.unfence("HTTPRoute", name, operations), managers)
+
+
+async def _taken(site: Site, route: Object) -> None:
+    """Waits until the route's gateway says that it has read this version of it, if it has ever said anything."""
+    name, wanted = route["metadata"]["name"], int(route["metadata"].get("generation") or 0)
+    deadline = time.monotonic() + _TAKEN_S_MAX
+    seen: Object | None = route
+    while seen is not None and not _is_read(seen, wanted) and time.monotonic() < deadline:
+        await asyncio.sleep(_LOOK_S)
+        seen = await site.cluster.get("HTTPRoute", name)
+    await asyncio.sleep(_DATA_PLANE_S)
+
+
+def _is_read(route: Mapping[str, Any], generation: int) -> bool:
+    parents = (route.get("status") or {}).get("parents") or ()
+    seen = [int(one.get("observedGeneration") or 0) for parent in parents for one in parent.get("conditions") or ()]
+    return not seen or min(seen) >= generation

@@ -153,18 +153,29 @@ class KubernetesTarget:
         launched = min((record.launched_at for record in records.values()), default=staged.created_at)
         switched = [record.switched_at for record in records.values()]
         cut_over = max((at for at in switched if at is not None), default=None) if None not in switched else None
-        async for view in Watch(
-            self._site, await self._judged(), staged.checks, launched, cut_over, self._traffic
-        ).views():
+        counting = await self._counting()
+        async for view in Watch(self._site, await self._judged(), staged.checks, launched, cut_over, counting).views():
             yield view
 
     async def cut_over(self, revision: Revision, journal: Journal) -> None:
-        if self._traffic is not None:
-            await self._traffic.switched()
-        await rollout.cut_over(self._site, self._site.need_staged(revision.id), journal)
+        counting = await self._counting()
+
+        async def switching(shared: Sequence[str]) -> None:
+            if counting is not None:
+                await counting.switched(shared=bool(shared))
+                self._site.keep(f"{revision.id}.counted.json", counting.state())
+
+        await rollout.cut_over(self._site, self._site.need_staged(revision.id), journal, switching)
 
     async def extend(self, revision: Revision, journal: Journal) -> None:
-        await rollout.extend(self._site, self._site.need_staged(revision.id), journal)
+        counting = await self._counting()
+
+        async def counted() -> None:
+            if counting is not None:
+                await counting.look()
+                self._site.keep(f"{revision.id}.counted.json", counting.state())
+
+        await rollout.extend(self._site, self._site.need_staged(revision.id), journal, counted)
 
     async def decide(self, revision: Revision, journal: Journal) -> None:
         staged = self._site.staged(revision.id)
@@ -209,12 +220,19 @@ class KubernetesTarget:
             self._site.keep(f"{failed.id}.evidence.json", seen.as_dict())
 
     async def clean_up(self, failed: Revision | None, journal: Journal) -> Sequence[Action]:
+        if (counting := await self._counting()) is not None:
+            await counting.look()
         actions = await recovery.clean_up(self._site, self._units_of(failed), journal, _execution_of(failed))
         if failed is not None:
             self._site.forget_staged(failed.id)
         return actions
 
     async def traffic(self) -> TrafficCounters | None:
+        counting = await self._counting()
+        return None if counting is None else await counting.counters()
+
+    async def _counting(self) -> Traffic | None:
+        """Counts from the first call on; None where this account may not."""
         if self._traffic is None:
             # Of a first deployment only the Services are known; that they lead nowhere is watched as well.
             first = [Judged(unit, names.hash_label(unit.kind), "", None, 0, unit.services) for unit in self._units]
@@ -223,7 +241,9 @@ class KubernetesTarget:
             except NotPermitted:
                 return None
             await self._traffic.start()
-        return await self._traffic.counters()
+            for record in (await self._records()).values():  # another process may have come as far as the bake
+                self._traffic.go_on(self._site.kept(f"{record.revision}.counted.json"))
+        return self._traffic
 
     async def remove(self, journal: Journal) -> Sequence[Action]:
         await self._site.lease.hold()

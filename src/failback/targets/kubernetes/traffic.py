@@ -11,7 +11,8 @@ import ssl
 import time
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 from failback.model.observation import RequestCounts, TrafficView
@@ -19,7 +20,7 @@ from failback.model.release import TrafficCounters
 from failback.targets.asking import ask
 from failback.targets.expectations import Answer, Question
 from failback.targets.kubernetes.endpoints import FIRST, SWITCHED, EndpointWatch
-from failback.targets.kubernetes.gateway import Counted, counted
+from failback.targets.kubernetes.gateway_counts import Gateway
 from failback.targets.kubernetes.site import Site
 from failback.targets.kubernetes.watching import Judged
 
@@ -27,9 +28,6 @@ PROBES_PER_S = 20
 _COUNTS = "target.traffic can name a gateway that does, or an address to probe"
 _PROBE_S_MAX = 5.0
 _AT_ONCE_MAX = 200
-_PAGE_S_MAX = 5.0
-_PAGE_BYTES_MAX = 64 * 2**20
-_GATEWAY_LOOK_S = 2.0
 
 
 class Traffic:
@@ -54,17 +52,23 @@ class Traffic:
         if self._gateway is not None:
             await self._gateway.start()
 
-    async def switched(self) -> None:
+    async def switched(self, *, shared: bool = False) -> None:
+        """`shared`: users come to the new pods by Services of their own, and the others stay where they were."""
         self._endpoints.switched()
         if self._probe is not None:
             self._probe.switched()
         if self._gateway is not None:
-            await self._gateway.switched()
+            await self._gateway.switched(shared=shared)
+
+    async def look(self) -> None:
+        """Before something goes of which a gateway counts."""
+        if self._gateway is not None:
+            await self._gateway.look()
 
     @property
     def counts(self) -> bool:
         """Whether `view` will say something: a bake without it needs requests of its own."""
-        return self._probe is not None or (self._gateway is not None and self._gateway.latest is not None)
+        return self._probe is not None or (self._gateway is not None and self._gateway.counts)
 
     def view(self) -> TrafficView | None:
         """Since the switch, beside what was before; None where nothing counts."""
@@ -72,21 +76,28 @@ class Traffic:
             return self._probe.view()
         return None if self._gateway is None else self._gateway.view()
 
+    def copies(self, *, ready: bool) -> TrafficView | None:
+        """While dark: how copied requests were answered; None where nothing counts. `ready`: all new pods are."""
+        return None if self._gateway is None else self._gateway.copies(ready=ready)
+
+    def state(self) -> dict[str, Any]:
+        """What a gateway had counted at the switch, for a process that takes this one's place."""
+        return {} if self._gateway is None else self._gateway.state()
+
+    def go_on(self, state: Mapping[str, Any]) -> None:
+        if self._gateway is not None and "own" in state:
+            self._gateway.go_on(state)
+
     async def counters(self) -> TrafficCounters | None:
         """Everything since the start."""
         spared, reason = self._endpoints.claim()
         if self._gateway is not None:
             await self._gateway.look()
-            latest = self._gateway.latest
-            if latest is None:
+            if not self._gateway.known:
                 return TrafficCounters("gateway", self._epoch, uncounted=self._gateway.problem)
-            return TrafficCounters(
-                "gateway",
-                f"{latest.started}/{self._gateway.restarts}",
-                latest.requests,
-                latest.failed,
-                dict(latest.by_kind),
-            )
+            users = self._gateway.users()
+            epoch = f"{self._gateway.started}/{self._gateway.restarts}"
+            return TrafficCounters("gateway", epoch, users.requests, users.failed, dict(users.by_kind))
         if self._probe is not None:
             return TrafficCounters(
                 "probe",
@@ -167,85 +178,3 @@ def failure_kind(answer: Answer) -> str | None:
     if error.startswith("no answer within"):
         return "timeout"
     return "connect" if error == "connection refused" else "reset"
-
-
-class Gateway:
-    """A gateway's metrics page. `restarts`: how often its counters were seen to go back."""
-
-    def __init__(self, address: str, namespace: str, services: Sequence[str]) -> None:
-        self._address = address
-        self._namespace = namespace
-        self._services = tuple(dict.fromkeys(services))
-        self._task: asyncio.Task[None] | None = None
-        self._at_start: Counted | None = None
-        self._at_switch: Counted | None = None
-        self.latest: Counted | None = None
-        self.restarts = 0
-        self.problem = "its page was not read yet"
-
-    async def start(self) -> None:
-        await self.look()
-        self._at_start = self.latest
-        self._task = asyncio.create_task(self._now_and_then())
-
-    async def switched(self) -> None:
-        await self.look()
-        self._at_switch = self.latest
-
-    def view(self) -> TrafficView | None:
-        if self.latest is None or self._at_switch is None:
-            return None
-        return TrafficView(_between(self._at_switch, self.latest), _between(self._at_start, self._at_switch))
-
-    async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def look(self) -> None:
-        """Reads the page; keeps the last counts where it can't be read."""
-        lines = await self._page()
-        if lines is None:
-            return
-        all_of_it = [one for name in self._services if (one := counted(lines, self._namespace, name)) is not None]
-        if not all_of_it:
-            self.latest = None
-            self.problem = f"the page at {self._address} counts nothing of {self._namespace}/{self._services[0]}"
-            return
-        total = Counted(gateway=all_of_it[0].gateway, started=all_of_it[0].started)
-        for one in all_of_it:
-            total.requests += one.requests
-            total.failed += one.failed
-            total.by_kind += one.by_kind
-        if self.latest is not None and total.requests < self.latest.requests:
-            self.restarts += 1
-        self.latest = total
-
-    async def _now_and_then(self) -> None:
-        """So that a restart is seen even when the counts are higher again by the end."""
-        while True:
-            await asyncio.sleep(_GATEWAY_LOOK_S)
-            await self.look()
-
-    async def _page(self) -> list[str] | None:
-        import httpx
-
-        try:
-            async with httpx.AsyncClient(timeout=_PAGE_S_MAX) as client, client.stream("GET", self._address) as answer:
-                answer.raise_for_status()
-                size, parts = 0, []
-                async for part in answer.aiter_text():
-                    size += len(part)
-                    if size > _PAGE_BYTES_MAX:
-                        break
-                    parts.append(part)
-                return "".join(parts).splitlines()
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as cause:
-            self.problem = f"the page at {self._address} cannot be read: {type(cause).__name__}: {cause}"
-            return None
-
-
-def _between(earlier: Counted | None, later: Counted) -> RequestCounts:
-    requests = later.requests - (earlier.requests if earlier else 0)
-    failed = later.failed - (earlier.failed if earlier else 0)
-    return RequestCounts(max(0, requests), max(0, failed))

@@ -69,6 +69,8 @@ class Counting(Protocol):
 
     def view(self) -> TrafficView | None: ...
 
+    def copies(self, *, ready: bool) -> TrafficView | None: ...
+
 
 @dataclass(slots=True)
 class _Pod:
@@ -243,7 +245,14 @@ class Watch:
     def _counted(self) -> TrafficView | None:
         if self._sampler is not None:
             return self._sampler.view()
-        return None if self._traffic is None else self._traffic.view()
+        if self._traffic is None:
+            return None
+        if self._cut_over is not None:
+            return self._traffic.view()
+        if not (self._checks.get("mirror") or {}).get("enabled"):
+            return None
+        wanted = sum(one.replicas for one in self._judged)
+        return self._traffic.copies(ready=len(self._new_ready()) >= wanted)
 
     def _replica(self, pod: _Pod) -> ReplicaView:
         state = pod.state

@@ -21,6 +21,13 @@ def test_the_rights_follow_from_the_release():
     assert Right("Deployment", "patch") not in more
 
 
+def test_routes_are_written_only_where_something_comes_by_them():
+    desired = desired_of([deployment(), service()])
+
+    assert not any(right.kind == "HTTPRoute" for right in needed(desired))
+    assert {Right("HTTPRoute", verb) for verb in ("get", "list", "patch")} <= set(needed(desired, by_route=True))
+
+
 @pytest.mark.parametrize(
     ("rule", "granted"),
     [

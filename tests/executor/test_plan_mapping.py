@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from failback.executor.plan_file import merge_overrides, plan_from_mapping
@@ -211,6 +211,7 @@ PARTS = st.dictionaries(st.sampled_from(INNER), TREES)
 MAPPINGS = st.dictionaries(st.sampled_from(KEYS), TREES | PARTS | st.lists(PARTS, max_size=3), max_size=5)
 
 
+@example({"target": {"kind": []}, "strategy": ["weighted"]}, False)
 @given(MAPPINGS, st.booleans())
 def test_no_mapping_raises_anything_but_a_plan_error(tmp_path_factory, data, orchestrated):
     try:

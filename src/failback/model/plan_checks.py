@@ -294,7 +294,7 @@ _NEEDED = (
 
 def _setting_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
     strategy = data.get("strategy")
-    kinds = {_mapping(part.get("target")).get("kind") for _, part in service_parts(data)} - {None}
+    kinds = [_mapping(part.get("target")).get("kind") for _, part in service_parts(data)]  # whatever a plan may hold
     if strategy in ("rolling", "weighted") and "kubernetes" not in kinds:
         yield Problem(
             ("strategy",),

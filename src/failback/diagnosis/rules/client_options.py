@@ -24,6 +24,7 @@ _ABSENT = (
     re.compile(rf"[`'\"](?P<name>[\w.-]+)[`'\"] (?:{_THING}|database|environment|profile|section|connection|service) is not (?:configured|defined|set)\b"),
     re.compile(rf"\bneeds (?:an? |the )(?:valid )?(?:\w+ ){{0,2}}(?P<name>{_THING})\b"),
     re.compile(rf"\b[Yy]ou (?:must|need to) (?:provide|specify|supply|set|pass) (?:a |an |the |your )?(?:valid )?[`'\"]?(?P<name>{_THING})\b"),
+    re.compile(rf"\b(?:[Ee]mpty|[Mm]issing|[Nn]o) (?:the |your |API )?(?P<name>{_THING})(?:[.!]?$| (?:was |is )?(?:given|provided|set|specified|supplied|found)\b)"),
 )  # fmt: skip
 # An option, or a key of the file that holds them, which the library does not know.
 _UNKNOWN = re.compile(
@@ -32,6 +33,7 @@ _UNKNOWN = re.compile(
 _WRONG = (
     re.compile(rf"\b[Ii]nvalid (?:value for )?[`'\"]?(?P<name>{_THING}|(?:log )?level|port|cron \w+)\b[`'\"]? ?[:=]? ?[`'\"]?(?P<value>[^\s`'\"]*)"),
     re.compile(rf"\b(?P<name>{_THING}|level|port)[`'\"]? (?:must|should) (?!have a value|be (?:set|provided|specified|supplied|defined|given)\b)(?:start|begin|be|have|match|contain|include|end)\b"),
+    re.compile(r"\b(?:[Uu]nrecogni[sz]ed|[Uu]nknown|[Uu]nsupported|[Bb]ad|[Ii]llegal|[Ii]nvalid) value for (?:the )?(?:option |setting |parameter )?[`'\"]?(?P<name>[\w.-]+)[`'\"]?(?:: ?| )?[`'\"]?(?P<value>[^\s`'\"]*)"),
     re.compile(r"\b(?:default |log )?(?P<name>level):? ?(?P<value>\w+) must be included"),
 )  # fmt: skip
 

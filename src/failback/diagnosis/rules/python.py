@@ -9,7 +9,7 @@ from failback.diagnosis.recommend.files import add_file
 from failback.diagnosis.recommend.packages import align, changed, install
 from failback.diagnosis.rule import Hit, Hypothesis, line_rule, quoted
 from failback.diagnosis.scene import Scene
-from failback.facts.packages import distribution_of, is_own_file, is_python_stdlib, package_of
+from failback.facts.packages import PYTHON_DISTRIBUTIONS, distribution_of, is_own_file, is_python_stdlib, package_of
 from failback.facts.traces import Trace
 from failback.model.diagnosis import FailureType
 
@@ -84,7 +84,7 @@ def module_missing(hit: Hit) -> Hypothesis | None:
             names=(path, module),
         )
     by_other = bool(importer) and top not in _NAMESPACES  # were the package itself absent, its name would stand alone
-    if "." in module and not is_python_stdlib(top) and (by_other or _installed(trace, top)):
+    if "." in module and not is_python_stdlib(top) and (by_other or _installed(trace, top) or _is_library(top)):
         package = distribution_of(top)
         return Hypothesis(
             FailureType.VERSION_INCOMPATIBILITY,
@@ -305,6 +305,11 @@ def _composed(module: str, hit: Hit, importer: str | None) -> bool:
     frame = hit.trace.own_frame() if hit.trace else None
     called = frame.code if frame else ""
     return bool(re.search(r"import_module\(|__import__\(|import_string\(|load_module\(", called) or (frame and _OWN_PART.search(module)))  # fmt: skip
+
+
+def _is_library(top: str) -> bool:
+    """True for the import name of a well-known library that has another name to install, and no namespace."""
+    return top in PYTHON_DISTRIBUTIONS and top not in _NAMESPACES
 
 
 def _is_own(module: str, scene: Scene, trace: Trace | None) -> bool:

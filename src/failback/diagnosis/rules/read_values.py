@@ -64,6 +64,18 @@ def setting_refused(scene: Scene, document: Document, trace: Trace, root: Raised
     if not name or not re.search(r"environ|getenv|env\(|config|settings", own.code, re.IGNORECASE):
         return None
     place = scene.place_of(trace)
+    if re.search(
+        r"\bis not (?:an? )?(?:instance of )?str(?:ing)?\b|\bmust be (?:an? )?(?:instance of )?str(?:ing)?\b",
+        root.message,
+    ):
+        return Hypothesis(  # a variable of the environment is always text: what is none was not there
+            FailureType.MISSING_CONFIGURATION,
+            f"The environment variable {name} is not set (missing), read at {place}: {root.name}: {quoted(root.message, 200)}",
+            0.9,
+            set_variable(name, scene),
+            names=(name,),
+            facts={"variable": name},
+        )
     return Hypothesis(
         FailureType.INVALID_CONFIGURATION,
         f"The environment variable {name} has a value of the wrong form (invalid), read at {place}: {root.name}: {quoted(root.message, 200)}",
@@ -178,22 +190,63 @@ _OF_THE_WORLD = frozenset({FailureType.MISSING_CONFIGURATION, FailureType.MISSIN
 _PLAIN = re.compile(r"^(?:Error|Exception|RuntimeError|RuntimeException|IllegalArgumentException|IllegalStateException|ArgumentError|StandardError|ValueError|\w*(?:SDK|Client|Api)\w*(?:Error|Exception))$", re.IGNORECASE)  # fmt: skip
 
 
+_SETTING_NOUN = r"(?:option|setting|propert(?:y|ies)|configuration|config|level|token|key|secret|url|uri|dsn|scheme|host|port|region|time-?zone|locale|endpoint|address|credentials?|certificate|environment|driver|dialect|adapter|backend|strategy|store|log level|algorithm|interval|duration|timeout|mode|expression|schedule|protocol|dsn)"
+_SETTING_WRONG = re.compile(
+    rf"\b(?:invalid|unknown|unrecogni[sz]ed|unsupported|illegal|malformed|bad|no such) (?:\w+ )?{_SETTING_NOUN}\b|\b{_SETTING_NOUN}\b[^\n]{{0,60}}\b(?:is (?:invalid|not valid|malformed|unknown|not supported|unsupported|not allowed)|must (?:start|begin|end|be|have|match|contain)\b|is not (?:a valid|one of)|out of range)",
+    re.IGNORECASE,
+)
+
+
+_NOT_VALID = re.compile(r"\bis not a valid [\w ]{0,20}(?:protocol|url|uri|dsn|scheme|address|port|region|time-?zone|locale|level|expression)\b|^[Ii]nvalid (?:protocol|url|uri|dsn|address|endpoint)\b", re.IGNORECASE)  # fmt: skip
+
+
 @trace_rule("thrown-words", "packages that throw a plain error with a sentence", "node|python|ruby|java|php")
 def thrown_words(scene: Scene, document: Document, trace: Trace, root: Raised) -> Hypothesis | None:
     """A package throws a plain error: its sentence says what is absent or refused, by noun and verb."""
     last = root.frames[-1] if root.frames else None
     place = scene.place_of(trace)
     said = root.message.strip().split("\n")[0][:300]
-    if last is None or last.own or not place or not _PLAIN.match(root.name) or not _at_start(document, scene):
+    if last is None or last.own or not place or not _at_start(document, scene):
         return None
-    meaning = meaning_of(said) if len(said.split()) > 2 else None
-    if meaning is None or meaning[0] not in _OF_THE_WORLD:
+    typed = root.name == "TypeError" and last.package is not None and _NOT_VALID.search(said) is not None
+    if not typed and not _PLAIN.match(root.name):
         return None
-    kind, action = meaning
+    kind, action = (meaning_of(said) if len(said.split()) > 2 else None) or (FailureType.UNKNOWN, "")
+    if kind not in _OF_THE_WORLD:
+        if last.package is None or not _SETTING_WRONG.search(said):
+            return None
+        kind, action = FailureType.INVALID_CONFIGURATION, "Correct the value in the environment or configuration"
     return Hypothesis(
         kind,
         f"{last.package or 'A library'} stops, called at {place}: {root.name}: {quoted(said, 240)}",
-        0.68,
+        0.84 if typed else 0.68,
         (high(f"{action}: {quoted(said, 160)}", f"It is what the code passes or reads at {place}: {quoted(said, 200)}", ""),),
+        names=(place.split(":")[0],),
+    )  # fmt: skip
+
+
+@trace_rule(
+    "own-check-of-a-setting", "services that check their settings themselves and throw", "node|python|ruby|java|php"
+)
+def own_check(scene: Scene, document: Document, trace: Trace, root: Raised) -> Hypothesis | None:
+    """The application's own check throws a plain error: a setting, key, secret or token is not there."""
+    last = root.frames[-1] if root.frames else None
+    place = scene.place_of(trace)
+    said = root.message.strip().split("\n")[0][:300]
+    if last is None or not last.own or not place or not _PLAIN.match(root.name) or not _at_start(document, scene):
+        return None
+    found = re.search(
+        r"^(?:[Mm]issing|[Nn]o|[Ee]mpty) (?:required |the |valid )?[`'\"]?(?P<a>(?:[\w.-]+ ){0,2}(?:secret|token|api ?key|key|password|credentials?|url|uri|dsn|setting|configuration|config|connection string|endpoint))\b[`'\"]?(?: (?:is |was )?(?:set|configured|given|provided|found))?[.!]?$",
+        said,
+        re.IGNORECASE,
+    )
+    if found is None:
+        return None
+    name = found.group("a")
+    return Hypothesis(
+        FailureType.MISSING_CONFIGURATION,
+        f"The setting that {place} checks is missing (not set): {name}: {root.name}: {quoted(said, 200)}",
+        0.78,
+        (high(f"Set the {name} that {place} needs", f"Provide it in the service's environment (a Secret) or configuration file, for every environment that this release goes to: {quoted(said, 120)}", "release:\n  env:\n    NAME: <value>"),),
         names=(place.split(":")[0],),
     )  # fmt: skip

@@ -173,6 +173,20 @@ def test_what_only_users_requests_show_is_found_among_the_tenth(shop: Shop) -> N
     assert shop.unrest() == []
 
 
+def test_all_users_at_once_are_counted_as_well(shop: Shop) -> None:
+    """`strategy: dark`: before the switch and after it are compared."""
+    shop.here.extra["strategy"] = "dark"
+    shop.here.checks = {**UNASKED, "bake": 60}
+    shop.release(ERROR_PERCENT=10)
+    with load(shop.url, RATE) as users:
+        result = shop.here.deploy()
+
+    assert result["exit_code"] == 3, failed(result)
+    assert result["rollback"]["detection"]["rule"] == "requests-fail", failed(result)
+    assert result["traffic"]["failed"] == users["failed"] > 0, (failed(result), users)
+    assert shop.unrest() == []
+
+
 def test_copies_fail_in_the_dark_and_no_user_does(shop: Shop) -> None:
     """Users send POST: the plan has to name it, or it is not copied."""
     shop.here.checks = {**UNASKED, "soak": 15, "mirror": {"enabled": True, "methods": ["GET", "POST"]}}
@@ -252,4 +266,18 @@ def test_the_role_that_is_asked_for_is_enough_for_a_share(shop: Shop) -> None:
 
     assert result["exit_code"] == 0, failed(result)
     assert users["failed"] == 0, json.dumps(users)[:2000]
+    assert shop.unrest() == []
+
+
+def test_a_restored_backup_brings_all_users_back_at_once(shop: Shop) -> None:
+    """Nobody bakes it, so there is no share; the old pods go when no user is on them any more."""
+    shop.release()
+    assert shop.here.deploy()["exit_code"] == 0
+    newest = max(one["id"] for one in json.loads(shop.here.run("backups", "list", "--json").stdout))
+    with load(shop.url, RATE) as users:
+        done = shop.here.run("backups", "restore", newest, "--yes")
+
+    assert done.returncode == 0, done.stderr
+    assert users["failed"] == 0, json.dumps(users)[:2000]
+    assert set(users["by_version"]) == {"1", "2"}
     assert shop.unrest() == []

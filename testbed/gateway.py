@@ -162,7 +162,8 @@ def down() -> None:
     for name in ("gateway", "contour"):
         if running := processes.recorded(name):
             running.end()
-    parts.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
+    waiting = ("--ignore-not-found", "--timeout=50s")  # or the next `up` would write into what is about to go
+    parts.kubectl("delete", "namespace", NAMESPACE, *waiting)
     if (FOLDER / "kinds.yaml").exists():
-        parts.kubectl("delete", "--ignore-not-found", "--wait=false", f"--filename={FOLDER / 'kinds.yaml'}")
+        parts.kubectl("delete", *waiting, f"--filename={FOLDER / 'kinds.yaml'}")
         shutil.rmtree(FOLDER)

@@ -79,6 +79,9 @@ def _types(path: Path) -> dict[str, tuple[str, ...]]:
         source = ast.unparse(owner) if owner else ast.unparse(call)
         members = [m for m in re.findall(r"FailureType\.([A-Z_]+)", source) if m in FailureType.__members__]
         members += [member for name, member in alias.items() if re.search(rf"(?<![\w.]){name}\b", source)]
+        # A piece that several rules share tells its type by its name.
+        inside = {ast.unparse(node.func) for node in ast.walk(owner or call) if isinstance(node, ast.Call)}
+        members += [member for member in FailureType.__members__ if member.lower() in inside]
         found[str(call.args[0].value)] = tuple(dict.fromkeys(str(FailureType[m]) for m in members))
     return found
 

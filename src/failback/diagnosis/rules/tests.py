@@ -26,6 +26,12 @@ def fixes(name: str, place: str, said: str, scene: Scene) -> tuple[Recommendatio
     )
 
 
+def test_failure(scene: Scene, cause: str, sure: float, name: str, place: str, said: str) -> Hypothesis:
+    """One test that failed: `name`, where (`place`: "file:line"), and what it `said`."""
+    file = place.split(":")[0]
+    return Hypothesis(FailureType.TEST_FAILURE, cause, sure, fixes(name, place, said, scene), names=(file,))
+
+
 @line_rule(
     "pytest",
     "failed |error ",
@@ -231,13 +237,7 @@ def rspec(hit: Hit) -> Hypothesis | None:
     name, place = hit.get("name"), f"{(hit.get('file') or hit.get('file2')).removeprefix('./')}:{hit.get('line')}"
     failure = re.search(r"Failure/Error: .+(?:\n.+){0,8}", hit.document.text)
     said = quoted(failure.group(0), 280) if failure else ""
-    return Hypothesis(
-        FailureType.TEST_FAILURE,
-        f'Test "{name}" ({place}) fails: {said}',
-        0.94,
-        fixes(name, place, said, hit.scene),
-        names=(place.split(":")[0],),
-    )
+    return test_failure(hit.scene, f'Test "{name}" ({place}) fails: {said}', 0.94, name, place, said)
 
 
 @line_rule(
@@ -251,13 +251,7 @@ def minitest(hit: Hit) -> Hypothesis | None:
     """Minitest: Failure: then Class#test [file:line]."""
     name, place = hit.get("name") or hit.get("name2"), hit.get("place")
     said = quoted(hit.document.window(hit.index + 2, 0, 3))
-    return Hypothesis(
-        FailureType.TEST_FAILURE,
-        f"Test {name} ({place}) fails: {said}",
-        0.92,
-        fixes(name, place, said, hit.scene),
-        names=(place.split(":")[0],),
-    )
+    return test_failure(hit.scene, f"Test {name} ({place}) fails: {said}", 0.92, name, place, said)
 
 
 @line_rule(
@@ -275,13 +269,7 @@ def phpunit(hit: Hit) -> Hypothesis | None:
     said = quoted(" ".join(told)[:260])
     place = next((m.group(1) for line in below if (m := re.match(r"^(/?\S+\.php:\d+)$", line.strip()))), "")
     shown = hit.scene.in_release(place)
-    return Hypothesis(
-        FailureType.TEST_FAILURE,
-        f"Test {name} ({shown}) fails: {said}",
-        0.93,
-        fixes(name, shown, said, hit.scene),
-        names=(shown.split(":")[0],),
-    )
+    return test_failure(hit.scene, f"Test {name} ({shown}) fails: {said}", 0.93, name, shown, said)
 
 
 @line_rule(
@@ -298,12 +286,13 @@ def dotnet_test(hit: Hit) -> Hypothesis | None:
     said = quoted(block, 220)
     place = re.search(r"in (\S+?\.cs):line (\d+)", block)
     spot = f"{hit.scene.in_release(place.group(1))}:{place.group(2)}" if place else ""
-    return Hypothesis(
-        FailureType.TEST_FAILURE,
+    return test_failure(
+        hit.scene,
         f"Test {hit.get('name')}{f' ({spot})' if spot else ''} fails: {said}",
         0.92,
-        fixes(hit.get("name"), spot, said, hit.scene),
-        names=(spot.split(":")[0],),
+        hit.get("name"),
+        spot,
+        said,
     )
 
 
@@ -319,10 +308,11 @@ def unittest(hit: Hit) -> Hypothesis | None:
     said = re.search(r"^(\w*(?:Error|Exception|Failure)\w*: .+|AssertionError.*)$", block, re.MULTILINE)
     place = re.search(r'File "([^"]+)", line (\d+)', block)
     spot = f"{hit.scene.in_release(place.group(1))}:{place.group(2)}" if place else ""
-    return Hypothesis(
-        FailureType.TEST_FAILURE,
+    return test_failure(
+        hit.scene,
         f"Test {hit.get('test')} ({hit.get('cls')}{', ' + spot if spot else ''}) fails: {quoted(said.group(1)) if said else ''}",
         0.93,
-        fixes(hit.get("test"), spot, said.group(1) if said else "", hit.scene),
-        names=(spot.split(":")[0],),
+        hit.get("test"),
+        spot,
+        said.group(1) if said else "",
     )

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 
 from failback.diagnosis.rule import Hit, Hypothesis, line_rule, quoted
-from failback.diagnosis.rules.tests import fixes
-from failback.model.diagnosis import FailureType
+from failback.diagnosis.rules.tests import test_failure
 
 _RULED = re.compile(r"^[-=~.]{20,}$")
 
@@ -27,12 +26,13 @@ def cpp_test(hit: Hit) -> Hypothesis | None:
     below = [line.strip() for line in hit.document.lines[hit.index + 1 : hit.index + 7]]
     shown = [line for line in below if line and not _RULED.match(line) and not line.startswith(("[", "test cases"))]
     said = hit.get("said") or quoted(" ".join(part for part in (hit.get("doctest"), *shown) if part), 240)
-    return Hypothesis(
-        FailureType.TEST_FAILURE,
+    return test_failure(
+        hit.scene,
         f'Test "{name}" ({spot}) fails: {said}' if name else f"A test fails at {spot}: {said}",
         0.94,
-        fixes(name or spot, spot, said, hit.scene),
-        names=(spot.split(":")[0],),
+        name or spot,
+        spot,
+        said,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from failback.diagnosis.rule import Hit, Hypothesis, line_rule, quoted
-from failback.diagnosis.rules.tests import fixes
+from failback.diagnosis.rules.tests import fixes, test_failure
 from failback.diagnosis.rules.tests_compared import compared
 from failback.model.diagnosis import FailureType
 
@@ -114,12 +114,13 @@ def mocha(hit: Hit) -> Hypothesis | None:
     name = " ".join(names)
     if not name and not said:
         return None
-    return Hypothesis(
-        FailureType.TEST_FAILURE,
+    return test_failure(
+        hit.scene,
         f'Test "{quoted(name, 160)}"{f" in {place}" if place else ""} fails: {quoted(said)}',
         0.92,
-        fixes(quoted(name, 120), place, said, hit.scene),
-        names=(place.split(":")[0],),
+        quoted(name, 120),
+        place,
+        said,
     )
 
 

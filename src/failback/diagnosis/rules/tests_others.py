@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from failback.diagnosis.rule import Hit, Hypothesis, line_rule, quoted, scene_rule
-from failback.diagnosis.rules.tests import fixes
+from failback.diagnosis.rules.tests import fixes, test_failure
 from failback.diagnosis.rules.tests_compared import compared
 from failback.diagnosis.scene import Scene
 from failback.model.diagnosis import FailureType
@@ -30,13 +30,7 @@ def behave(hit: Hit) -> Hypothesis | None:
         re.MULTILINE,
     )
     step = f' at the step "{failed.group(1)}": {failed.group(2)}' if failed else ""
-    return Hypothesis(
-        FailureType.TEST_FAILURE,
-        f'The scenario "{name}" ({place}) fails{step}',
-        0.93,
-        fixes(name, place, step, hit.scene),
-        names=(place.split(":")[0],),
-    )
+    return test_failure(hit.scene, f'The scenario "{name}" ({place}) fails{step}', 0.93, name, place, step)
 
 
 _FAILED_LINE = re.compile(
@@ -148,12 +142,13 @@ def ctest(hit: Hit) -> Hypothesis | None:
     )
     place = re.search(r"([\w./-]+\.(?:c|cc|cpp|cxx)):(\d+)", said)
     spot = f"{hit.scene.in_release(place.group(1))}:{place.group(2)}" if place else named[0][0]
-    return Hypothesis(
-        FailureType.TEST_FAILURE,
+    return test_failure(
+        hit.scene,
         f"Test {', '.join(name for name, _ in named[:4])} ({named[0][1]}) fails: {said or hit.line}",
         0.95,
-        fixes(named[0][0], spot, said, hit.scene),
-        names=(spot.split(":")[0],),
+        named[0][0],
+        spot,
+        said,
     )
 
 
@@ -168,13 +163,7 @@ def ginkgo(hit: Hit) -> Hypothesis | None:
     said = quoted(" ".join([hit.get("said"), *(line.strip() for line in below[1:end])]), 240)
     named = re.search(r"^\s*\[FAIL\] (.+)$", hit.document.text, re.MULTILINE)
     name, where = named.group(1).strip() if named else "", hit.scene.in_release(place.group(1)) if place else ""
-    return Hypothesis(
-        FailureType.TEST_FAILURE,
-        f"The spec {name} ({where}) fails: {said}",
-        0.95,
-        fixes(name, where, said, hit.scene),
-        names=(where.split(":")[0],),
-    )
+    return test_failure(hit.scene, f"The spec {name} ({where}) fails: {said}", 0.95, name, where, said)
 
 
 @line_rule(

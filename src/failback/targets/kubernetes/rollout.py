@@ -148,9 +148,8 @@ async def _first(site: Site, unit: Unit, staged: Staged, made: Sequence[str], jo
 
 
 async def cut_over(site: Site, staged: Staged, journal: Journal, switching: Switching | None) -> None:
-    """All users to the new pods, or a first share of them. `switching` is called when all is ready for that;
-    without it nobody looks at a share, so there is none. Raises
-    ReleaseError where fewer of them are ready than serve now."""
+    """All users to the new pods, or a first share of them. `switching` is called when all is ready for that; without it
+    nobody looks at a share, so there is none. Raises ReleaseError where fewer of them are ready than serve now."""
     shared: dict[Unit, list[str]] = {}
     for unit in staged.desired.units:
         _, record = await under_way(site, unit, staged)

@@ -66,7 +66,7 @@ async def begin(site: Site, staged: Staged, services: Sequence[str], journal: Jo
 
 async def wanted(site: Site, checks: Mapping[str, Any]) -> bool:
     """Whether HTTPRoutes are to be written in a rollout, where the cluster knows any."""
-    if site.settings.strategy != "weighted" and not (checks.get("mirror") or {}).get("enabled"):
+    if not _asked_for(site, checks):
         return False
     try:
         # An account without a right to the kind is refused, whether the cluster has it or not; this all may ask.
@@ -76,11 +76,15 @@ async def wanted(site: Site, checks: Mapping[str, Any]) -> bool:
     return True
 
 
+def _asked_for(site: Site, checks: Mapping[str, Any]) -> bool:
+    return site.settings.strategy == "weighted" or bool((checks.get("mirror") or {}).get("enabled"))
+
+
 async def findings(site: Site, desired: Desired, checks: Mapping[str, Any]) -> list[Finding]:
     """What is asked for and no route can do: said before, since the rollout goes on without it."""
-    copied = checks.get("mirror") or {}
-    if site.settings.strategy != "weighted" and not copied.get("enabled"):
+    if not _asked_for(site, checks):
         return []
+    copied = checks.get("mirror") or {}
     found: list[Finding] = []
     services = [name for unit in desired.units if unit.kind == "Deployment" for name in unit.services]
     for name in services:
